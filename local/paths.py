@@ -1,0 +1,32 @@
+"""Where the local cluster keeps its files: the only module that knows these paths.
+
+Everything lives under one ignored folder, `.local` in the checkout, so that removing the folder removes the
+cluster. `LLM_PLATFORM_STATE` points at another folder, which is how the tests run a cluster of their own
+beside one that is in use.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+STATE_VARIABLE = "LLM_PLATFORM_STATE"
+"""Environment variable that names the state folder. Every process of a cluster carries it, which is also how
+`make down` finds what a killed supervisor left behind."""
+
+STATE = Path(os.environ.get(STATE_VARIABLE, ROOT / ".local")).resolve()
+
+BIN = STATE / "bin"
+"""Links to the tools in use (kubectl, pulumi); `make env` puts it first on PATH."""
+
+LOGS = STATE / "logs"
+KUBECONFIG = STATE / "kubeconfig"
+PULUMI_HOME = STATE / "pulumi-home"
+PULUMI_BACKEND = STATE / "pulumi-state"
+PODS = STATE / "pods"
+"""One folder per pod that the fleet runs: volumes, logs."""
+
+TOOL_CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "llm-platform"
+"""Built tools, shared by every checkout of the machine."""
