@@ -13,8 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 STATE_VARIABLE = "LLM_PLATFORM_STATE"
-"""Environment variable that names the state folder. Every process of a cluster carries it, which is also how
-`make down` finds what a killed supervisor left behind."""
+"""Environment variable that names the state folder."""
 
 STATE = Path(os.environ.get(STATE_VARIABLE, ROOT / ".local")).resolve()
 
@@ -30,3 +29,7 @@ PODS = STATE / "pods"
 
 TOOL_CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "llm-platform"
 """Built tools, shared by every checkout of the machine."""
+
+PROCESS_MARKER = "LLM_PLATFORM_PROCESS_OF"
+"""Environment variable with the state folder, set for every process of a cluster and for nothing else: by it
+`make down` finds what a killed supervisor left behind, without ever touching a person's own shell."""

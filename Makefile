@@ -1,0 +1,60 @@
+# Everything runs from the checkout, in .venv and .local; nothing is installed outside but the tool cache.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STACK ?= local
+SHELL := /bin/bash
+
+.DEFAULT_GOAL := help
+.PHONY: help up status down env plan test test-unit test-vllm bench lint lock golden
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/python.stamp:
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# The plan needs a few small packages: it answers before the rest is installed. Same pins, same hashes.
+$(VENV)/plan.stamp: $(VENV)/python.stamp requirements-plan.lock
+	@echo "installing what the plan needs into $(VENV)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-plan.lock
+	@touch $@
+
+$(VENV)/all.stamp: $(VENV)/python.stamp requirements.lock
+	@echo "installing the locked Python packages into $(VENV) (about a minute, once)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	@touch $(VENV)/plan.stamp $@
+
+up: $(VENV)/all.stamp ## local cluster, `pulumi up`, first token from each model
+	@$(BIN)/python -m local up
+
+status: $(VENV)/all.stamp ## what runs and where
+	@$(BIN)/python -m local status
+
+down: $(VENV)/all.stamp ## end every process, remove .local
+	@$(BIN)/python -m local down
+
+env: $(VENV)/all.stamp ## shell exports: eval "$$(make -s env)"
+	@$(BIN)/python -m local env
+
+plan: $(VENV)/plan.stamp ## models, machines and dollars per hour of STACK, without cloud or CLI
+	@$(BIN)/python -m stacks.plan $(STACK)
+
+test: $(VENV)/all.stamp lint ## everything, on a real control plane of its own
+	@$(BIN)/python -m pytest
+
+test-unit: $(VENV)/all.stamp ## no cluster, under a minute
+	@$(BIN)/python -m pytest -m "not cluster"
+
+lint: $(VENV)/all.stamp ## format, lint, types
+	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet . && $(BIN)/basedpyright --level error
+
+LOCK := $(VENV)/lock/bin/pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links \
+  --no-emit-trusted-host --strip-extras --allow-unsafe --no-annotate --no-header
+
+lock: $(VENV)/python.stamp ## renew both lock files from pyproject.toml
+	@$(PYTHON) -m venv $(VENV)/lock && $(VENV)/lock/bin/pip install --quiet pip-tools==7.6.2
+	@$(LOCK) --extra program --extra local --extra dev -o requirements.lock pyproject.toml
+	@$(LOCK) -c requirements.lock -o requirements-plan.lock pyproject.toml

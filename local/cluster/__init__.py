@@ -1,0 +1,1 @@
+"""A whole Kubernetes control plane on one machine, with Karpenter and the fleet, under one supervisor."""

@@ -1,0 +1,161 @@
+"""`make up`: from an empty machine to the first token, with the time that each part took."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import httpx
+from rich.console import Console
+from rich.table import Table
+
+from local.cluster import cluster
+from local.cluster.cluster import Cluster
+from local.paths import BIN, KUBECONFIG, ROOT
+from local.pulumi import install
+from local.toolchain.obtain import Toolchain, obtain
+
+STACK = "local"
+FIRST_TOKEN_SECONDS = 30.0
+
+
+class DeployError(Exception):
+    """`pulumi up` failed, or the gateway does not answer after it."""
+
+
+@dataclass
+class Stopwatch:
+    """What took how long, in order."""
+
+    parts: list[tuple[str, float]] = field(default_factory=list)
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        started = time.monotonic()
+        yield
+        self.parts.append((name, time.monotonic() - started))
+
+    def table(self) -> Table:
+        table = Table("part", "seconds", title="where the time went")
+        table.columns[1].justify = "right"
+        for name, seconds in self.parts:
+            table.add_row(name, f"{seconds:.1f}")
+        table.add_section()
+        table.add_row("total", f"{sum(seconds for _, seconds in self.parts):.1f}")
+        return table
+
+
+def bring_up_cluster(
+    console: Console, cold_start_scale: float, watch: Stopwatch | None = None
+) -> tuple[Cluster, Toolchain]:
+    """The control plane and Pulumi, ready for `pulumi up`."""
+    stopwatch = watch or Stopwatch()
+    with stopwatch.part("toolchain"):
+        toolchain = obtain(console)
+    with stopwatch.part("control plane"):
+        running = cluster.up(toolchain, cold_start_scale, console.print)
+    with stopwatch.part("pulumi"):
+        for line in install.prepare(toolchain.path("pulumi")).lines():
+            console.print(line)
+        _pulumi("stack", "select", "--create", STACK)
+    return running, toolchain
+
+
+def bring_up(console: Console, cold_start_scale: float) -> int:
+    """Everything, ending with one streamed token from each model.
+
+    Raises DeployError with what to look at.
+    """
+    watch = Stopwatch()
+    running, _ = bring_up_cluster(console, cold_start_scale, watch)
+    console.print(f"engines start at {cold_start_scale:g} of their real start-up time (cold_start_scale)")
+    with watch.part("pulumi up"):
+        answer = subprocess.run(
+            [str(BIN / "pulumi"), "up", "--yes", "--skip-preview", "--stack", STACK, "--color", "auto"],
+            cwd=ROOT,
+            env=environment(),
+            check=False,
+        )
+    if answer.returncode != 0:
+        raise DeployError("`pulumi up` failed: its diagnostics above name the object. `make status` shows the rest")
+    gateway = gateway_address(running)
+    with watch.part("first tokens"):
+        _first_tokens(console, gateway)
+    console.print(watch.table())
+    console.print(
+        f"OpenAI-compatible gateway: [bold]{gateway}/v1[/bold]   (models and examples: README.md)\n"
+        'kubectl and pulumi for this cluster: eval "$(make -s env)"'
+    )
+    return 0
+
+
+def gateway_address(running: Cluster) -> str:
+    """`http://127.0.0.1:PORT` of the gateway's load balancer.
+
+    Raises DeployError if the Service has none.
+    """
+    service = json.loads(running.kubectl("get", "service", "-n", "gateway", "gateway", "-o", "json"))
+    port = service["spec"]["ports"][0]["port"]
+    address = service["metadata"].get("annotations", {}).get(f"local.llm-platform/address-{port}")
+    if address is None:
+        raise DeployError("Service gateway/gateway has no load balancer address: is the fleet running? (make status)")
+    return f"http://{address}"
+
+
+def _first_tokens(console: Console, gateway: str) -> None:
+    with httpx.Client(base_url=gateway, timeout=FIRST_TOKEN_SECONDS, trust_env=False) as client:
+        models = [row["id"] for row in client.get("/v1/models").raise_for_status().json()["data"]]
+        for model in models:
+            started = time.monotonic()
+            body = {
+                "model": model,
+                "stream": True,
+                "max_tokens": 16,
+                "messages": [{"role": "user", "content": "Say hello."}],
+            }
+            with client.stream("POST", "/v1/chat/completions", json=body) as answer:
+                answer.raise_for_status()
+                for line in answer.iter_lines():
+                    if line.startswith("data: {") and json.loads(line[6:])["choices"][0]["delta"].get("content"):
+                        console.print(f"{model}: first token after {(time.monotonic() - started) * 1000:.0f} ms")
+                        break
+                else:
+                    raise DeployError(f"model {model} answered without a token")
+
+
+def environment() -> dict[str, str]:
+    """The environment in which pulumi and kubectl work on this cluster."""
+    return {**os.environ, **_own_environment()}
+
+
+def shell_exports() -> str:
+    """The same for a shell: `eval "$(make -s env)"`."""
+    return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in _own_environment().items())
+
+
+def _own_environment() -> dict[str, str]:
+    path = os.environ.get("PATH", "").split(os.pathsep)
+    return {
+        **install.environment(),
+        "KUBECONFIG": str(KUBECONFIG),
+        "PATH": os.pathsep.join([str(BIN), *(folder for folder in path if folder != str(BIN))]),
+    }
+
+
+def _pulumi(*arguments: str) -> None:
+    answer = subprocess.run(
+        [str(BIN / "pulumi"), *arguments],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if answer.returncode != 0:
+        raise DeployError(f"pulumi {' '.join(arguments)}: {(answer.stderr or answer.stdout).strip()}")

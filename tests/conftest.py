@@ -1,0 +1,62 @@
+"""One real cluster for every test that needs one, in a state folder of this test run.
+
+The folder is named after the process, so that several runs can go on side by side; what a killed run left
+behind is taken down by the next one.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+RUNS = Path(tempfile.gettempdir()) / "llm-platform-tests"
+
+# Before anything imports local.paths: no test may touch the cluster that a person is using.
+os.environ["LLM_PLATFORM_STATE"] = str(RUNS / str(os.getpid()))
+# `str(output)` of a Pulumi output raises instead of putting a help text into a resource.
+os.environ["PULUMI_ERROR_OUTPUT_STRING"] = "true"
+
+import psutil  # noqa: E402
+import pytest  # noqa: E402
+from rich.console import Console  # noqa: E402
+
+from local.cluster import cluster as embedded  # noqa: E402
+from local.cluster.cluster import Cluster  # noqa: E402
+from local.cluster.processes import leftovers  # noqa: E402
+from local.paths import ROOT  # noqa: E402
+from local.toolchain.obtain import Toolchain, obtain  # noqa: E402
+
+COLD_START_SCALE = 0.01
+"""Share of a real start-up that the emulators take here: the stages are passed through, nobody waits for them."""
+
+
+@pytest.fixture(scope="session")
+def toolchain() -> Toolchain:
+    return obtain(Console(stderr=True))
+
+
+@pytest.fixture(scope="session")
+def cluster(toolchain: Toolchain) -> Iterator[Cluster]:
+    """The embedded cluster, running: control plane, Karpenter, fleet. Taken down at the end of the run."""
+    _take_down_killed_runs()
+    try:
+        yield embedded.up(toolchain, COLD_START_SCALE, lambda line: print(line, file=sys.stderr))
+    finally:
+        embedded.down()
+    assert leftovers() == []
+
+
+def _take_down_killed_runs() -> None:
+    for folder in RUNS.glob("*"):
+        if folder.name.isdigit() and not psutil.pid_exists(int(folder.name)):
+            subprocess.run(
+                [sys.executable, "-m", "local", "down"],
+                env={**os.environ, "LLM_PLATFORM_STATE": str(folder)},
+                cwd=ROOT,
+                check=True,
+                capture_output=True,
+            )
