@@ -1,0 +1,157 @@
+"""What a stack file may say: the one vocabulary of the platform, as frozen models.
+
+Each model describes one object of the file. A field's description is what its error message says, so it
+states meaning, unit and bounds. Rules that need more than one field, or a table, are in stacks/checks.py.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Name = Annotated[
+    str,
+    Field(
+        pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$",
+        max_length=40,
+        description="a DNS label: lower-case letters, digits and hyphens, starting with a letter, at most 40 "
+        "characters (Kubernetes adds suffixes of up to 23)",
+    ),
+]
+
+Fraction = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+Capacity = Literal["reserved", "on-demand", "spot"]
+
+
+class Section(BaseModel):
+    """Base of every object in a stack file: unknown keys are refused, nothing is coerced, nothing changes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class LocalCluster(Section):
+    """A cluster on this machine, started by `make up`."""
+
+    provider: Literal["local"] = Field(description="where the cluster runs")
+    name: Name = Field(description="name of the cluster; part of its identity in Pulumi's state")
+    kubeconfig: str = Field(
+        min_length=1, description="path of the kubeconfig file, relative to the folder of Pulumi.yaml"
+    )
+    node_startup_seconds: int = Field(
+        ge=0, le=600, description="seconds from buying an imitated machine to its joining the cluster"
+    )
+
+
+class NodePool(Section):
+    """Machines of one accelerator that scale together."""
+
+    name: Name
+    accelerator: str = Field(description="a row of infra/data/accelerators.yaml")
+    machine_types: tuple[str, ...] = Field(
+        min_length=1,
+        strict=False,
+        description="machine types that carry the accelerator",
+    )
+    capacity: tuple[Capacity, ...] = Field(
+        min_length=1, strict=False, description="how machines are bought, in order of preference"
+    )
+    min_nodes: int = Field(default=0, ge=0, le=1000, description="machines kept even when no pod needs them")
+    max_nodes: int = Field(ge=1, le=1000, description="machines at most: the limit of what the pool can cost")
+    scale_down_after_seconds: int = Field(
+        ge=0, le=86400, description="seconds that a machine stays empty before it is given back"
+    )
+
+
+class Replicas(Section):
+    """How many engines serve a model."""
+
+    min: int = Field(ge=1, le=1000, description="replicas at least, 1 to 1000")
+    max: int = Field(ge=1, le=1000, description="replicas at most, 1 to 1000")
+
+
+class LatencyObjective(Section):
+    """A latency and the share of requests that must keep it."""
+
+    seconds: Seconds = Field(description="latency in seconds, above 0")
+    objective: Fraction = Field(description="share of requests that keep it, above 0 and below 1")
+
+
+class ServiceLevel(Section):
+    """What users of a model are promised."""
+
+    ttft: LatencyObjective = Field(description="time to first token")
+    itl: LatencyObjective = Field(description="inter-token latency")
+    availability: Fraction = Field(description="share of requests answered, above 0 and below 1")
+
+
+class ExpectedLoad(Section):
+    """The load that the model is planned for."""
+
+    requests_per_second: float = Field(
+        gt=0, le=100_000, allow_inf_nan=False, description="arrivals per second, above 0"
+    )
+    prompt_tokens: int = Field(ge=1, description="tokens of a typical prompt")
+    output_tokens: int = Field(ge=1, description="tokens of a typical reply")
+
+
+class Model(Section):
+    """One model behind the gateway."""
+
+    name: Name = Field(description="what clients send as `model`; also the name of the Kubernetes objects")
+    engine: Literal["vllm"] = Field(description="inference engine")
+    model: str = Field(description="Hugging Face id, a row of serving/data/models.yaml")
+    revision: (
+        Annotated[
+            str,
+            Field(
+                pattern=r"^[0-9a-f]{40}$",
+                description="a commit of the model's repository, 40 hexadecimal digits in quotes",
+            ),
+        ]
+        | None
+    ) = None
+    node_pool: str = Field(description="name of an entry of node_pools")
+    tensor_parallel: int = Field(
+        default=1, ge=1, le=64, description="GPUs that one replica is split over, on one machine"
+    )
+    quantization: Literal["fp8"] | None = Field(
+        default=None,
+        description="precision to quantise to while loading; without it the checkpoint is served as it is",
+    )
+    max_model_len: int = Field(ge=256, description="tokens of prompt and reply together, at least 256")
+    max_num_seqs: int = Field(
+        ge=1,
+        le=4096,
+        description="requests that one replica computes at once: the batch that still meets the slo",
+    )
+    max_queued_requests: int = Field(
+        ge=1, le=100_000, description="requests that may wait in one replica; more are refused with 503"
+    )
+    gpu_memory_utilization: float = Field(
+        default=0.92, ge=0.1, le=0.95, description="share of GPU memory that the engine takes, 0.1 to 0.95"
+    )
+    drain_seconds: int = Field(
+        ge=1, le=3600, description="seconds that requests in flight get to finish when their replica leaves"
+    )
+    replicas: Replicas
+    slo: ServiceLevel
+    expected_load: ExpectedLoad
+
+
+class Gateway(Section):
+    """The OpenAI-compatible entrance."""
+
+    replicas: int = Field(ge=1, le=100, description="gateway pods, 1 to 100")
+    max_request_mib: int = Field(ge=1, le=100, description="largest request body in MiB, 1 to 100")
+
+
+class Stack(Section):
+    """A whole environment: everything that a stack file says."""
+
+    cluster: LocalCluster
+    node_pools: tuple[NodePool, ...] = Field(min_length=1, strict=False, description="list of GPU node pools")
+    models: tuple[Model, ...] = Field(min_length=1, strict=False, description="list of models to serve")
+    gateway: Gateway

@@ -1,0 +1,94 @@
+"""Reads the configuration of an environment: the only code that does.
+
+Two sources, one result. Inside the program it comes from Pulumi, so that `pulumi config set` and the
+Automation API work; `make plan` reads the YAML file itself and needs neither Pulumi nor credentials.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError
+
+from infra.choices import valid_choices
+from stacks.checks import check
+from stacks.config import Stack
+from stacks.problems import Problem, StackError, problems_of
+
+PROJECT = "llm-platform"
+"""Name of the Pulumi project, and so the prefix of its keys in a stack file."""
+
+STACKS = Path(__file__).resolve().parent
+
+
+def parse(values: Mapping[str, object], origin: str) -> Stack:
+    """The environment that these sections (`cluster`, `node_pools`, ...) describe.
+
+    `origin` names the source in error messages. Raises StackError with every problem found.
+    """
+    try:
+        stack = Stack.model_validate(values)
+    except ValidationError as error:
+        raise StackError(origin, problems_of(error, Stack)) from None
+    problems = check(stack)
+    if problems:
+        raise StackError(origin, problems)
+    return stack
+
+
+def from_pulumi() -> Stack:
+    """The environment of the stack that Pulumi is running.
+
+    Raises pulumi.RunError, which ends a preview with its message and without a stack trace.
+    """
+    # Imported here: `make plan` runs in an environment that has no Pulumi.
+    import pulumi
+    from pulumi.runtime.config import CONFIG
+
+    prefix = f"{PROJECT}:"
+    values = {
+        key.removeprefix(prefix): _decoded(value)
+        for key, value in CONFIG.get().items()
+        if key.startswith(prefix)
+    }
+    try:
+        return parse(values, origin=f"Pulumi.{pulumi.get_stack()}.yaml")
+    except StackError as error:
+        raise pulumi.RunError(str(error)) from None
+
+
+def _decoded(value: str) -> object:
+    """Pulumi hands over objects and numbers as JSON, and plain strings as they are."""
+    try:
+        return json.loads(value)
+    except json.JSONDecodeError:
+        return value
+
+
+def from_file(name: str, folder: Path = STACKS) -> Stack:
+    """The environment of `Pulumi.<name>.yaml` in `folder`. Raises StackError."""
+    path = folder / f"Pulumi.{name}.yaml"
+    if not path.is_file():
+        stacks = [file.name.split(".")[1] for file in folder.glob("Pulumi.*.yaml")]
+        raise StackError(path.name, [Problem("", f'no stack "{name}": {valid_choices(name, stacks)}')])
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise StackError(path.name, [_not_yaml(path.name, error)]) from None
+    config = document.get("config") if isinstance(document, dict) else None
+    if not isinstance(config, dict):
+        message = f'must be a mapping whose keys start with "{PROJECT}:", such as {PROJECT}:models'
+        raise StackError(path.name, [Problem("config", message)])
+    prefix = f"{PROJECT}:"
+    values = {key.removeprefix(prefix): value for key, value in config.items() if str(key).startswith(prefix)}
+    return parse(values, origin=path.name)
+
+
+def _not_yaml(file: str, error: yaml.YAMLError) -> Problem:
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        place = f"line {error.problem_mark.line + 1}, column {error.problem_mark.column + 1}"
+        return Problem(place, f"not YAML: {error.problem}. Check indentation, quotes and brackets there")
+    return Problem(file, "not YAML: it contains characters that YAML does not allow")

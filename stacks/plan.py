@@ -1,0 +1,202 @@
+"""What an environment amounts to before anything exists: machines, replicas and dollars per hour.
+
+`python -m stacks.plan <stack>` prints it; that needs pydantic, PyYAML and rich, no Pulumi and no credentials. The
+program prints the same figures in a preview and exports them.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict, dataclass
+from datetime import date
+
+from rich.console import Console
+from rich.table import Table
+
+from infra.accelerators import accelerator
+from infra.machines import Machine, machine
+from stacks.capacity import cheapest_machine, machines_needed
+from stacks.config import Model, NodePool, Stack
+from stacks.load import from_file
+from stacks.problems import StackError
+
+
+@dataclass(frozen=True)
+class ModelPlan:
+    """One model: what a replica runs on and how many there are."""
+
+    name: str
+    model: str
+    engine: str
+    node_pool: str
+    machine: str
+    accelerators: str
+    replicas_min: int
+    replicas_max: int
+
+
+@dataclass(frozen=True)
+class PoolPlan:
+    """One node pool: machines and their cost with every model at its minimum and at its maximum."""
+
+    name: str
+    machine: str
+    usd_per_machine_hour: float
+    machines_min: int
+    machines_max: int
+
+    @property
+    def usd_per_hour_min(self) -> float:
+        return self.machines_min * self.usd_per_machine_hour
+
+    @property
+    def usd_per_hour_max(self) -> float:
+        return self.machines_max * self.usd_per_machine_hour
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A whole environment. Prices are on-demand list prices of GPU machines; nothing else is counted yet."""
+
+    models: tuple[ModelPlan, ...]
+    pools: tuple[PoolPlan, ...]
+    price_region: str
+    prices_as_of: date
+
+    @property
+    def usd_per_hour_min(self) -> float:
+        return sum(pool.usd_per_hour_min for pool in self.pools)
+
+    @property
+    def usd_per_hour_max(self) -> float:
+        return sum(pool.usd_per_hour_max for pool in self.pools)
+
+    def lines(self) -> list[str]:
+        """The plan in a few lines of plain text, for Pulumi's log."""
+        return [
+            *(
+                f"{model.name}: {model.model}, {model.replicas_min} to {model.replicas_max} replicas, each "
+                f"{model.accelerators} in {model.machine} (pool {model.node_pool})"
+                for model in self.models
+            ),
+            f"GPU machines: {self.usd_per_hour_min:.2f} $/h with all models at minimum, "
+            f"{self.usd_per_hour_max:.2f} $/h at maximum ({self._prices()})",
+        ]
+
+    def exported(self) -> dict[str, object]:
+        """The plan as plain values, for a stack output."""
+        return {
+            "models": [asdict(model) for model in self.models],
+            "node_pools": [asdict(pool) for pool in self.pools],
+            "usd_per_hour_min": round(self.usd_per_hour_min, 4),
+            "usd_per_hour_max": round(self.usd_per_hour_max, 4),
+            "price_region": self.price_region,
+            "prices_as_of": self.prices_as_of.isoformat(),
+        }
+
+    def _prices(self) -> str:
+        return f"on-demand prices of {self.price_region}, {self.prices_as_of.isoformat()}"
+
+    def show(self, console: Console) -> None:
+        """Prints the plan as tables."""
+        models = Table(title="Models", title_justify="left")
+        for heading in ("name", "model", "engine", "replica runs on", "pool"):
+            models.add_column(heading)
+        models.add_column("replicas", justify="right")
+        for model in self.models:
+            models.add_row(
+                model.name,
+                model.model,
+                model.engine,
+                f"{model.accelerators} in {model.machine}",
+                model.node_pool,
+                f"{model.replicas_min} to {model.replicas_max}",
+            )
+        pools = Table(title="GPU machines", title_justify="left", show_footer=True)
+        pools.add_column("pool", footer="total")
+        pools.add_column("machine")
+        pools.add_column("$/h each", justify="right")
+        pools.add_column("machines", justify="right")
+        pools.add_column("$/h minimum", justify="right", footer=f"{self.usd_per_hour_min:.2f}")
+        pools.add_column("$/h maximum", justify="right", footer=f"{self.usd_per_hour_max:.2f}")
+        for pool in self.pools:
+            pools.add_row(
+                pool.name,
+                pool.machine,
+                f"{pool.usd_per_machine_hour:.2f}",
+                f"{pool.machines_min} to {pool.machines_max}",
+                f"{pool.usd_per_hour_min:.2f}",
+                f"{pool.usd_per_hour_max:.2f}",
+            )
+        console.print(models)
+        console.print(pools)
+        console.print(
+            f"Prices: {self._prices()}. GPU machines only; from tables, nothing was asked or changed."
+        )
+
+
+def machine_for(pool: NodePool, models: tuple[Model, ...]) -> Machine:
+    """The machine that `pool` buys for `models`: the cheapest of its types that holds the largest replica.
+
+    The stack must have passed stacks.checks, which refuses a pool where no type does.
+    """
+    gpus = max((model.tensor_parallel for model in models if model.node_pool == pool.name), default=1)
+    chosen = cheapest_machine((machine(name) for name in pool.machine_types), gpus)
+    if chosen is None:
+        raise ValueError(f"no machine type of pool {pool.name} has {gpus} GPUs")
+    return chosen
+
+
+def make_plan(stack: Stack) -> Plan:
+    """The plan of a checked stack."""
+    machines = {pool.name: machine_for(pool, stack.models) for pool in stack.node_pools}
+    return Plan(
+        models=tuple(_plan_model(model, machines[model.node_pool]) for model in stack.models),
+        pools=tuple(_plan_pool(pool, machines[pool.name], stack.models) for pool in stack.node_pools),
+        price_region=", ".join(sorted({chosen.region for chosen in machines.values()})),
+        prices_as_of=min(chosen.as_of for chosen in machines.values()),
+    )
+
+
+def _plan_model(model: Model, chosen: Machine) -> ModelPlan:
+    product = accelerator(chosen.accelerator).product if chosen.accelerator else "no GPU"
+    return ModelPlan(
+        name=model.name,
+        model=model.model,
+        engine=model.engine,
+        node_pool=model.node_pool,
+        machine=chosen.name,
+        accelerators=f"{model.tensor_parallel} x {product}",
+        replicas_min=model.replicas.min,
+        replicas_max=model.replicas.max,
+    )
+
+
+def _plan_pool(pool: NodePool, chosen: Machine, models: tuple[Model, ...]) -> PoolPlan:
+    served = [model for model in models if model.node_pool == pool.name]
+    at_minimum = [model.tensor_parallel for model in served for _ in range(model.replicas.min)]
+    at_maximum = [model.tensor_parallel for model in served for _ in range(model.replicas.max)]
+    return PoolPlan(
+        name=pool.name,
+        machine=chosen.name,
+        usd_per_machine_hour=chosen.price_per_hour_usd,
+        machines_min=max(pool.min_nodes, machines_needed(at_minimum, chosen.accelerator_count)),
+        machines_max=machines_needed(at_maximum, chosen.accelerator_count),
+    )
+
+
+def main(arguments: list[str]) -> int:
+    if len(arguments) != 1:
+        print("usage: python -m stacks.plan <stack>, such as: python -m stacks.plan local", file=sys.stderr)
+        return 2
+    try:
+        stack = from_file(arguments[0])
+    except StackError as error:
+        print(error, file=sys.stderr)
+        return 1
+    make_plan(stack).show(Console())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
