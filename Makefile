@@ -6,7 +6,7 @@ STACK ?= local
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help up status down env plan test test-unit test-vllm bench lint lock golden
+.PHONY: help toolchain up status down env plan test test-unit test-vllm bench lint lock golden
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,6 +27,9 @@ $(VENV)/all.stamp: $(VENV)/python.stamp requirements.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	@touch $(VENV)/plan.stamp $@
 
+toolchain: $(VENV)/all.stamp ## find, download or build the cluster's programs (cached for every checkout)
+	@$(BIN)/python -m local.toolchain
+
 up: $(VENV)/all.stamp ## local cluster, `pulumi up`, first token from each model
 	@$(BIN)/python -m local up
 
@@ -42,7 +45,7 @@ env: $(VENV)/all.stamp ## shell exports: eval "$$(make -s env)"
 plan: $(VENV)/plan.stamp ## models, machines and dollars per hour of STACK, without cloud or CLI
 	@$(BIN)/python -m stacks.plan $(STACK)
 
-test: $(VENV)/all.stamp lint ## everything, on a real control plane of its own
+test: lint toolchain ## everything, on a real control plane of its own
 	@$(BIN)/python -m pytest
 
 test-unit: $(VENV)/all.stamp ## no cluster, under a minute
