@@ -1,0 +1,149 @@
+"""Stand-in for Pulumi's Python language host: runs programs and policy packs with this interpreter.
+
+The SDK brings a language server for programs that are functions (the Automation API); here the function is
+the project's entry point.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import runpy
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from queue import Queue
+from typing import Any
+
+import grpc
+import pulumi
+from google.protobuf import empty_pb2
+from pulumi.automation._server import LanguageServer
+from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2
+
+from local.pulumi.plugin import serve
+
+
+def entry_point(directory: str, entry: str) -> str:
+    """The path to run: the entry point inside the program's directory, or the directory with its __main__.py."""
+    return str(Path(directory, entry)) if entry not in ("", ".") else directory
+
+
+def _traceback_of_program(error: BaseException) -> str:
+    """The traceback without the frames of this host and of runpy."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if frame.filename not in (__file__, runpy.__file__, "<frozen runpy>")]
+    return "".join([*traceback.format_list(own), *traceback.format_exception_only(error)])
+
+
+def required_plugins() -> Iterator[plugin_pb2.PackageDependency]:
+    """Resource plugins of the installed SDK packages, as far as they are in PULUMI_HOME.
+
+    The engine downloads what it is told before it runs anything. An SDK for a cloud that this stack does not
+    use must not cost a download, and where there is no network must not fail it; a plugin that a program does
+    use is asked for then.
+    """
+    installed = Path(os.environ.get("PULUMI_HOME", Path.home() / ".pulumi")) / "plugins"
+    for distribution in importlib.metadata.distributions():
+        if not (distribution.name or "").lower().startswith("pulumi"):
+            continue
+        for file in distribution.files or []:
+            if file.name == "pulumi-plugin.json":
+                described = json.loads(file.read_text())
+                name, version = described["name"], described["version"]
+                if (installed / f"resource-{name}-v{version}").is_dir():
+                    yield plugin_pb2.PackageDependency(name=name, kind="resource", version=f"v{version}")
+
+
+class PythonLanguageHost(LanguageServer):
+    def __init__(self) -> None:
+        super().__init__(lambda: None)
+
+    def Handshake(self, request: Any, context: Any) -> Any:
+        return language_pb2.LanguageHandshakeResponse()
+
+    def GetRequiredPackages(self, request: Any, context: Any) -> Any:
+        return language_pb2.GetRequiredPackagesResponse(packages=required_plugins())
+
+    def GetProgramDependencies(self, request: Any, context: Any) -> Any:
+        return language_pb2.GetProgramDependenciesResponse(
+            dependencies=[
+                language_pb2.DependencyInfo(name=distribution.name, version=distribution.version)
+                for distribution in importlib.metadata.distributions()
+                if distribution.name
+            ]
+        )
+
+    def Run(self, request: Any, context: Any) -> Any:
+        path = entry_point(request.info.program_directory, request.info.entry_point)
+
+        def program() -> None:
+            try:
+                runpy.run_path(path, run_name="__main__")
+            except pulumi.RunError:
+                raise
+            except Exception as error:
+                raise pulumi.RunError(
+                    f"Program failed with an unhandled exception:\n{_traceback_of_program(error)}"
+                ) from error
+
+        os.chdir(request.pwd)
+        sys.path[0:0] = [path if Path(path).is_dir() else str(Path(path).parent)]
+        self.program = program
+        response = super().Run(request, context)
+        if response.error:
+            # The SDK's server has logged the message already; bail stops the engine from showing it once more.
+            return language_pb2.RunResponse(bail=True)
+        return response
+
+    def RunPlugin(self, request: Any, context: Any) -> Iterator[Any]:
+        """Runs a policy pack, and passes its output on as it comes: the first line is its port."""
+        if request.kind != "analyzer":
+            context.abort(
+                grpc.StatusCode.UNIMPLEMENTED,
+                f"the local stand-in for the Python language host runs no {request.kind} plugins",
+            )
+        command = [sys.executable, "-u", "-m", "pulumi.policy", *request.args, request.info.program_directory]
+        process = subprocess.Popen(
+            command,
+            cwd=request.pwd,
+            env={**os.environ, **dict(entry.split("=", 1) for entry in request.env)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+        )
+        context.add_callback(process.kill)
+        yield from _output_of(process)
+        yield language_pb2.RunPluginResponse(exitcode=process.wait())
+
+
+
+
+
+def _output_of(process: subprocess.Popen[bytes]) -> Iterator[Any]:
+    chunks: Queue[Any] = Queue()
+
+    def forward(stream: Any, name: str) -> None:
+        while chunk := os.read(stream.fileno(), 65536):
+            chunks.put(language_pb2.RunPluginResponse(**{name: chunk}))
+        chunks.put(None)
+
+    for name in ("stdout", "stderr"):
+        threading.Thread(target=forward, args=(getattr(process, name), name), daemon=True).start()
+    for _ in ("stdout", "stderr"):
+        while (chunk := chunks.get()) is not None:
+            yield chunk
+
+
+def main() -> None:
+    serve(
+        lambda server: language_pb2_grpc.add_LanguageRuntimeServicer_to_server(PythonLanguageHost(), server)
+    )
+
+
+if __name__ == "__main__":
+    main()

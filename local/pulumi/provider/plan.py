@@ -1,0 +1,96 @@
+"""Diff: what an update would change, and whether it needs a replacement."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from local.pulumi.provider import inputs as program_inputs
+from local.pulumi.provider import state
+from local.pulumi.provider.api import ApiError, Unreachable
+from local.pulumi.provider.differences import (
+    Change,
+    Difference,
+    Path,
+    contains,
+    differences,
+    lookup,
+    parse_path,
+)
+from local.pulumi.provider.lifecycle import dry_run_update
+from local.pulumi.provider.naming import field_manager
+from local.pulumi.provider.replacement import forcing, immutable_fields, must_delete_first, refused_fields
+from local.pulumi.provider.session import Session
+from local.pulumi.provider.state import State
+from local.pulumi.provider.values import Object, Properties, contains_unknown, to_kubernetes
+
+
+@dataclass(frozen=True)
+class Plan:
+    differences: tuple[Difference, ...]
+    replacing: tuple[Difference, ...]
+    """Those of the differences that cannot be made in place."""
+    delete_first: bool
+
+
+def plan(session: Session, outputs: Mapping[str, Any], news: Properties, ignored: Sequence[str]) -> Plan:
+    """Compares new inputs with the saved live object, and asks the server where only it can tell: whether a
+    value that reads differently means the same (`1000m` and `1`), and whether a field can be changed at all."""
+    saved = state.parse(outputs)
+    new = program_inputs.normalize(to_kubernetes(news))
+    saved = replace(saved, inputs=program_inputs.normalize(saved.inputs), live=copy.deepcopy(saved.live))
+    _align_namespaces(session, new, saved)
+    ignored_paths = [parse_path(text) for text in ignored]
+    found = [
+        difference
+        for difference in differences(new, saved.inputs, saved.live)
+        if not any(contains(path, difference.path) for path in ignored_paths)
+    ]
+    replacing = forcing(found, new, saved.live, immutable_fields(new, session.settings))
+    if found and not replacing and not contains_unknown(new):
+        found, replacing = _ask_server(session, new, saved, found, ignored)
+    return Plan(tuple(found), tuple(replacing), bool(replacing) and must_delete_first(new, saved.live))
+
+
+def _align_namespaces(session: Session, new: Object, saved: State) -> None:
+    """Makes an absent namespace and the default one the same, and forgets it for kinds outside namespaces."""
+    try:
+        namespaced = session.is_namespaced(new)
+    except Unreachable:
+        namespaced = "namespace" in saved.live.get("metadata", {})
+    for obj in (new, saved.inputs, saved.live):
+        if namespaced:
+            program_inputs.set_namespace(obj, "default")
+        elif isinstance(obj.get("metadata"), dict):
+            obj["metadata"].pop("namespace", None)
+
+
+def _ask_server(
+    session: Session, new: Object, saved: State, found: list[Difference], ignored: Sequence[str]
+) -> tuple[list[Difference], list[Difference]]:
+    manager = field_manager(new, saved.field_manager)
+    try:
+        result = dry_run_update(session, new, saved.live, manager, ignored)
+    except Unreachable:
+        return found, []
+    except ApiError as error:
+        # Any other refusal is the update's to report, with the operation's context.
+        refused = refused_fields(error)
+        return found, [
+            difference for difference in found if _concerns(refused, difference)
+        ] if refused else []
+    if result is None:
+        return found, []
+    meant = [
+        difference
+        for difference in found
+        if difference.change is not Change.UPDATE
+        or lookup(result, difference.path) != lookup(saved.live, difference.path)
+    ]
+    return meant, []
+
+
+def _concerns(refused: Sequence[Path], difference: Difference) -> bool:
+    return any(contains(path, difference.path) or contains(difference.path, path) for path in refused)

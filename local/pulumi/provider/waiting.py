@@ -1,0 +1,108 @@
+"""Waiting until an object is ready or gone, and saying meanwhile what it waits for."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from local.pulumi.provider.api import ApiServer, Resource
+from local.pulumi.provider.naming import identifier
+from local.pulumi.provider.pods import explain
+from local.pulumi.provider.readiness import Readiness, judge
+from local.pulumi.provider.values import Object
+
+_FIRST_PAUSE_SECONDS: Final = 0.05
+_LONGEST_PAUSE_SECONDS: Final = 1.0
+"""Polling, not watching: most objects are ready or gone within 0.2 s, and Pulumi waits for 8 at a time on two
+cores, so that a poll a second costs less than a stream and its cache for each."""
+
+_EXPLAIN_EVERY_SECONDS: Final = 2.0
+"""An explanation takes up to three more requests."""
+
+
+class NotReady(Exception):
+    """The object exists but did not become ready. `live` is its last state, `reasons` are for people."""
+
+    def __init__(self, live: Object, reasons: list[str]) -> None:
+        super().__init__("; ".join(reasons))
+        self.live = live
+        self.reasons = reasons
+
+
+class NotGone(Exception):
+    """The object was deleted but is still there; the message says what holds it."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to wait, what ends the wait early, and who hears about its progress."""
+
+    seconds: float
+    cancelled: threading.Event
+    report: Callable[[str], None]
+
+    def pauses(self) -> Iterator[float]:
+        """Seconds waited so far, before each look; ends when time is up or the operation is cancelled."""
+        start, pause = time.monotonic(), _FIRST_PAUSE_SECONDS
+        while (waited := time.monotonic() - start) < self.seconds:
+            yield waited
+            if self.cancelled.wait(min(pause, self.seconds - waited)):
+                return
+            pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
+
+    def ended(self) -> str:
+        return "cancelled" if self.cancelled.is_set() else f"not ready within {self.seconds:g} s"
+
+
+def until_ready(
+    api: ApiServer, resource: Resource, inputs: Mapping[str, Any], live: Object, patience: Patience
+) -> Object:
+    """The object once it is ready. Raises NotReady, and AnnotationError for annotations that mean nothing."""
+    judged = judge(inputs, live)
+    metadata = live["metadata"]
+    explained, said = 0.0, ""
+    for waited in patience.pauses():
+        if judged.ready:
+            return live
+        if judged.failed:
+            break
+        if waited - explained >= _EXPLAIN_EVERY_SECONDS or not said:
+            explained = waited
+            message = "; ".join([f"waiting: {judged.detail}", *explain(api, live)[:2]])
+            if message != said:
+                patience.report(message)
+                said = message
+        found = api.find(resource, metadata.get("namespace"), metadata["name"])
+        if found is None or found["metadata"]["uid"] != metadata["uid"]:
+            raise NotReady(live, [f"{identifier(live)} was deleted by somebody else while it was awaited"])
+        live = found
+        judged = judge(inputs, live)
+    return _conclude(api, live, judged, patience)
+
+
+def _conclude(api: ApiServer, live: Object, judged: Readiness, patience: Patience) -> Object:
+    if judged.ready:
+        return live
+    reason = f"failed: {judged.detail}" if judged.failed else f"{patience.ended()}: {judged.detail}"
+    raise NotReady(live, [f"{live['kind']} {identifier(live)} {reason}", *explain(api, live)])
+
+
+def until_gone(api: ApiServer, resource: Resource, live: Object, patience: Patience) -> None:
+    """Returns once the object is gone or another has taken its name. Raises NotGone."""
+    metadata = live["metadata"]
+    found: Object | None = live
+    for _ in patience.pauses():
+        found = api.find(resource, metadata.get("namespace"), metadata["name"])
+        if found is None or found["metadata"]["uid"] != metadata["uid"]:
+            return
+        patience.report(f"waiting until it is gone{_held_by(found)}")
+    held = _held_by(found) if found is not None else ""
+    raise NotGone(f"{live['kind']} {identifier(live)} still exists, {patience.ended()}{held}")
+
+
+def _held_by(live: Mapping[str, Any]) -> str:
+    finalizers = live["metadata"].get("finalizers", [])
+    return f"; held by finalizers {', '.join(finalizers)}" if finalizers else ""
