@@ -1,0 +1,94 @@
+"""How pods find GPU machines: one description of a node pool, from which both sides are rendered.
+
+A pool's nodes carry a label and a taint, a model's pods a selector and a toleration. Both come from the same
+object, so they cannot disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from infra.accelerators import Accelerator
+from infra.machines import Machine
+
+NODE_POOL_LABEL = "llm-platform/node-pool"
+ACCELERATOR_LABEL = "llm-platform/accelerator"
+GPU_RESOURCE = "nvidia.com/gpu"
+
+SHARE_FOR_PODS = 0.9
+"""Part of a machine's allocatable CPU and memory that replicas request; the rest is for DaemonSets."""
+
+
+@dataclass(frozen=True)
+class Taint:
+    """Keeps pods off a node unless they tolerate it."""
+
+    key: str
+    value: str
+    effect: Literal["NoSchedule"]
+
+
+GPU_TAINT = Taint(key=GPU_RESOURCE, value="present", effect="NoSchedule")
+"""The taint that GKE puts on GPU nodes by itself; device plugins and exporters tolerate it by default."""
+
+
+@dataclass(frozen=True)
+class MachineShare:
+    """What one replica may use of a machine besides its GPUs."""
+
+    gpus: int
+    cpu_millicores: int
+    memory_mib: int
+
+
+@dataclass(frozen=True)
+class NodePool:
+    """Machines of one accelerator that scale together.
+
+    capacity: capacity types in order of preference; max_nodes: machines at most.
+    scale_down_after_seconds: how long a machine stays empty before it is given back.
+    """
+
+    name: str
+    accelerator: Accelerator
+    machines: tuple[Machine, ...]
+    capacity: tuple[str, ...]
+    max_nodes: int
+    scale_down_after_seconds: int
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Labels of every node of the pool."""
+        return {NODE_POOL_LABEL: self.name, ACCELERATOR_LABEL: self.accelerator.name}
+
+    @property
+    def node_selector(self) -> Mapping[str, str]:
+        """Selector that puts a pod on this pool and no other."""
+        return {NODE_POOL_LABEL: self.name}
+
+    @property
+    def taint(self) -> Taint:
+        """Taint of every node of the pool; pods of the pool tolerate exactly this."""
+        return GPU_TAINT
+
+    def share(self, gpus: int) -> MachineShare:
+        """CPU and memory for a replica with `gpus` GPUs: in proportion to the GPUs it takes.
+
+        GPUs decide how many replicas a machine holds, so what is left over would serve nobody. Where the
+        pool has several machine types, the smallest share counts: the replica must fit whichever is bought.
+        Raises ValueError if no machine of the pool has that many GPUs.
+        """
+        fitting = [machine for machine in self.machines if machine.accelerator_count >= gpus]
+        if not fitting:
+            raise ValueError(f"no machine of pool {self.name} has {gpus} GPUs")
+        return MachineShare(
+            gpus=gpus,
+            cpu_millicores=min(_share(m.allocatable_cpu_millicores, m, gpus) for m in fitting),
+            memory_mib=min(_share(m.allocatable_memory_mib, m, gpus) for m in fitting),
+        )
+
+
+def _share(amount: int, machine: Machine, gpus: int) -> int:
+    return int(amount * SHARE_FOR_PODS * gpus / machine.accelerator_count)

@@ -1,0 +1,189 @@
+"""vLLM: one replica as a container. Pure: it depends on its arguments and the data files alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from math import ceil
+from pathlib import Path
+
+import pulumi_kubernetes as k8s
+import yaml
+
+from infra.scheduling import GPU_RESOURCE
+from serving.images import image
+from serving.names import ENGINE_PORT, HTTP_PORT_NAME
+from serving.pod_security import container_security_context
+from serving.replica import PRE_STOP_SECONDS, Replica
+
+core = k8s.core.v1
+
+ENGINE = "vllm"
+UID = 1000
+"""The image runs as root unless told otherwise; it has no user of its own."""
+
+CACHE = "/cache"
+CACHE_BESIDES_WEIGHTS_GIB = 10
+"""Compiled kernels and graphs (1 to 3 GiB), tokenizer files, and room for a second copy of both."""
+
+SHARED_MEMORY_GIB_PER_GPU = 2
+"""Tensor-parallel workers exchange tensors in /dev/shm. KServe gives 1 GiB in all; buffers grow with GPUs."""
+
+STARTUP_SECONDS_BESIDES_WEIGHTS = 600
+"""Twice what vLLM took on an L4 for a 4B model from start to ready, 295 s, of which weights were 17 s."""
+
+DOWNLOAD_GIB_PER_SECOND = 0.1
+"""A slow day of the hub. Behind a cache inside the cloud it is ten times faster."""
+
+_facts = yaml.safe_load((Path(__file__).parent.parent / "data" / "vllm.yaml").read_text(encoding="utf-8"))
+KEEP_ALIVE_SECONDS: int = _facts["keep_alive_seconds"]
+HISTOGRAMS: dict[str, list[float]] = {
+    "time_to_first_token": _facts["time_to_first_token_buckets"],
+    "inter_token_latency": _facts["inter_token_latency_buckets"],
+}
+
+
+def startup_seconds(replica: Replica) -> int:
+    """How long a start may take before it counts as failed: download, load, compile, capture graphs."""
+    return STARTUP_SECONDS_BESIDES_WEIGHTS + ceil(replica.model.download_gib / DOWNLOAD_GIB_PER_SECOND)
+
+
+def arguments(replica: Replica) -> list[str]:
+    """Arguments of `vllm serve`: the model, then flags in the order of vLLM's own documentation."""
+    flags = {
+        "--host": "0.0.0.0",
+        "--port": str(ENGINE_PORT),
+        "--served-model-name": replica.name,
+        "--max-model-len": str(replica.max_model_len),
+        "--tensor-parallel-size": str(replica.tensor_parallel),
+        "--gpu-memory-utilization": str(replica.gpu_memory_utilization),
+        "--max-num-seqs": str(replica.max_num_seqs),
+        # vLLM counts running and waiting requests together, so the batch is added to the queue.
+        "--max-num-queued-reqs": str(replica.max_num_seqs + replica.max_queued_requests),
+        "--shutdown-timeout": str(replica.drain_seconds),
+    }
+    if replica.revision is not None:
+        flags["--revision"] = replica.revision
+    if replica.quantization is not None and replica.quantization != replica.model.checkpoint:
+        # Only to quantise while loading: vLLM reads a quantised checkpoint's own method from its config.json.
+        flags["--quantization"] = replica.quantization
+    buckets = _histogram_buckets(replica)
+    if buckets:
+        flags["--custom-histogram-buckets"] = json.dumps(buckets, sort_keys=True)
+    return [replica.model.name, *(part for flag in flags.items() for part in flag)]
+
+
+def _histogram_buckets(replica: Replica) -> dict[str, list[float]]:
+    """Histograms whose defaults lack the service level's latency as an edge, with that edge put in.
+
+    Without it, the share of requests within the objective could only be interpolated.
+    """
+    objectives = {
+        "time_to_first_token": replica.ttft_seconds,
+        "inter_token_latency": replica.itl_seconds,
+    }
+    return {
+        family: sorted([*HISTOGRAMS[family], seconds])
+        for family, seconds in objectives.items()
+        if seconds not in HISTOGRAMS[family]
+    }
+
+
+def environment() -> dict[str, str]:
+    """Environment variables: every cache on the writable volume, nothing sent home."""
+    return {
+        # The user has no home and no entry in /etc/passwd: without these, /.cache and getpwuid fail.
+        "HOME": f"{CACHE}/home",
+        "USER": ENGINE,
+        "XDG_CACHE_HOME": f"{CACHE}/xdg",
+        "XDG_CONFIG_HOME": f"{CACHE}/config",
+        "HF_HOME": f"{CACHE}/huggingface",
+        "VLLM_CACHE_ROOT": f"{CACHE}/vllm",
+        "TORCHINDUCTOR_CACHE_DIR": f"{CACHE}/inductor",
+        "TRITON_CACHE_DIR": f"{CACHE}/triton",
+        "DO_NOT_TRACK": "1",
+        "VLLM_NO_USAGE_STATS": "1",
+        # One request may otherwise ask for 16384 sequences and starve everyone (CVE-2026-34756).
+        "VLLM_MAX_N_SEQUENCES": "64",
+    }
+
+
+def container(replica: Replica) -> k8s.core.v1.ContainerArgs:
+    """The container that serves one replica."""
+    shared = _shared_memory_gib(replica)
+    mounts = [
+        core.VolumeMountArgs(name="cache", mount_path=CACHE),
+        core.VolumeMountArgs(name="tmp", mount_path="/tmp"),
+    ]
+    if shared:
+        mounts.append(core.VolumeMountArgs(name="shared-memory", mount_path="/dev/shm"))
+    # GPUs must be equal in requests and limits. Memory is, so that no neighbour can take it. CPU has
+    # no limit, because throttling shows up as latency.
+    guaranteed = {
+        "memory": f"{replica.share.memory_mib}Mi",
+        "ephemeral-storage": f"{_disk_gib(replica)}Gi",
+        GPU_RESOURCE: str(replica.tensor_parallel),
+    }
+    return core.ContainerArgs(
+        name="engine",
+        image=image(ENGINE).reference,
+        args=arguments(replica),
+        env=[core.EnvVarArgs(name=name, value=value) for name, value in environment().items()],
+        ports=[core.ContainerPortArgs(name=HTTP_PORT_NAME, container_port=ENGINE_PORT)],
+        resources=core.ResourceRequirementsArgs(
+            requests={"cpu": f"{replica.share.cpu_millicores}m", **guaranteed}, limits=guaranteed
+        ),
+        volume_mounts=mounts,
+        security_context=container_security_context(),
+        # Every two seconds: once the engine is up, no client should wait for the next probe.
+        startup_probe=_probe(period_seconds=2, failure_threshold=ceil(startup_seconds(replica) / 2)),
+        readiness_probe=_probe(period_seconds=5, failure_threshold=2),
+        # /health fails only when the engine's process is dead, so liveness restarts no busy replica.
+        liveness_probe=_probe(period_seconds=10, failure_threshold=6),
+        lifecycle=core.LifecycleArgs(
+            pre_stop=core.LifecycleHandlerArgs(sleep=core.SleepActionArgs(seconds=PRE_STOP_SECONDS))
+        ),
+        # The log's last lines become the pod's message: kubectl and Pulumi show why it crashed.
+        termination_message_policy="FallbackToLogsOnError",
+    )
+
+
+def _probe(period_seconds: int, failure_threshold: int) -> k8s.core.v1.ProbeArgs:
+    return core.ProbeArgs(
+        http_get=core.HTTPGetActionArgs(path="/health", port=HTTP_PORT_NAME),
+        period_seconds=period_seconds,
+        timeout_seconds=5,
+        failure_threshold=failure_threshold,
+    )
+
+
+def volumes(replica: Replica) -> Sequence[k8s.core.v1.VolumeArgs]:
+    """The writable places of a replica, all of them gone with the pod."""
+    found = [
+        _empty_dir("cache", f"{_cache_gib(replica)}Gi"),
+        _empty_dir("tmp", "1Gi"),
+    ]
+    shared = _shared_memory_gib(replica)
+    if shared:
+        # Memory of the pod: what is written here counts against the container's memory limit.
+        found.append(_empty_dir("shared-memory", f"{shared}Gi", medium="Memory"))
+    return found
+
+
+def _empty_dir(name: str, size_limit: str, medium: str | None = None) -> k8s.core.v1.VolumeArgs:
+    return core.VolumeArgs(
+        name=name, empty_dir=core.EmptyDirVolumeSourceArgs(size_limit=size_limit, medium=medium)
+    )
+
+
+def _shared_memory_gib(replica: Replica) -> int:
+    return SHARED_MEMORY_GIB_PER_GPU * replica.tensor_parallel if replica.tensor_parallel > 1 else 0
+
+
+def _cache_gib(replica: Replica) -> int:
+    return ceil(replica.model.download_gib) + CACHE_BESIDES_WEIGHTS_GIB
+
+
+def _disk_gib(replica: Replica) -> int:
+    """Disk that a replica asks of its node: the cache, /tmp, and a GiB of logs."""
+    return _cache_gib(replica) + 2

@@ -1,0 +1,48 @@
+"""One replica of a model, in words that every engine understands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from infra.scheduling import MachineShare
+from serving.models import Model
+
+PRE_STOP_SECONDS = 10
+"""How long a leaving replica keeps serving new requests. Gateways send more until they notice that its
+endpoint is gone: EndpointSlice and DNS updates take up to 5 s, the gateway looks again every 2 s."""
+
+SHUTDOWN_MARGIN_SECONDS = 15
+"""From the end of the drain to the kill: unloading the engine and closing its processes."""
+
+
+@dataclass(frozen=True)
+class Replica:
+    """One replica: its model, how it is split over GPUs, and the limits it works within.
+
+    quantization: precision to reach while loading; None serves the checkpoint as it is.
+    max_model_len: tokens of prompt and reply together. max_num_seqs: requests computed at once.
+    max_queued_requests: requests that may wait beyond those; more are refused.
+    gpu_memory_utilization: share of the usable GPU memory that the engine takes.
+    drain_seconds: how long requests in flight may go on once the replica is told to stop.
+    ttft_seconds, itl_seconds: latencies that the service level names; they become histogram edges.
+    share: GPUs, CPU and memory of the machine that it may use.
+    """
+
+    name: str
+    model: Model
+    revision: str | None
+    tensor_parallel: int
+    quantization: str | None
+    max_model_len: int
+    max_num_seqs: int
+    max_queued_requests: int
+    gpu_memory_utilization: float
+    drain_seconds: int
+    ttft_seconds: float
+    itl_seconds: float
+    share: MachineShare
+
+    @property
+    def termination_grace_seconds(self) -> int:
+        """Time from being told to stop to being killed: all that happens in between, and a margin."""
+        return PRE_STOP_SECONDS + self.drain_seconds + SHUTDOWN_MARGIN_SECONDS

@@ -1,0 +1,154 @@
+"""A model on a cluster: the Kubernetes objects that keep its replicas running and reachable."""
+
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_kubernetes as k8s
+from pulumi_kubernetes.meta.v1 import LabelSelectorArgs, ObjectMetaArgs
+
+from infra.cluster import Cluster
+from infra.scheduling import NodePool
+from serving.engines import vllm
+from serving.names import (
+    ENGINE_LABEL,
+    ENGINE_PORT,
+    HTTP_PORT_NAME,
+    INFERENCE_NAMESPACE,
+    labels,
+    selector,
+)
+from serving.pod_security import pod_security_context
+from serving.replica import Replica
+
+NODE_SECONDS = 600
+"""What comes before the engine starts: buying a machine, booting it (1 to 3 minutes), and pulling an image
+of over 10 GB (2 to 6 minutes)."""
+
+
+@dataclass
+class ModelServerArgs:
+    """cluster, node_pool: where it runs. replica: what each replica is.
+
+    replica_count: replicas to run; None once an autoscaler owns the number. The Deployment then must not
+    state it: each update would set it back.
+    surge: replicas beyond that while updating; 0 takes one away first, for a pool without room.
+    """
+
+    cluster: Cluster
+    node_pool: NodePool
+    replica: Replica
+    replica_count: int | None
+    surge: int
+
+
+class ModelServer(pulumi.ComponentResource):
+    """The replicas of one model, behind a Service of the model's name."""
+
+    def __init__(self, name: str, args: ModelServerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("llm-platform:serving:ModelServer", name, {}, opts)
+        child = pulumi.ResourceOptions(parent=self, provider=args.cluster.provider)
+        k8s.core.v1.ServiceAccount(
+            f"{name}-service-account",
+            metadata=_metadata(args.replica),
+            automount_service_account_token=False,
+            opts=child,
+        )
+        # Headless: the gateway chooses among the replicas itself and needs their addresses.
+        k8s.core.v1.Service(
+            f"{name}-service",
+            metadata=_metadata(args.replica),
+            spec=k8s.core.v1.ServiceSpecArgs(
+                cluster_ip="None",
+                selector=selector(args.replica.name),
+                ports=[
+                    k8s.core.v1.ServicePortArgs(
+                        name=HTTP_PORT_NAME, port=ENGINE_PORT, target_port=HTTP_PORT_NAME
+                    )
+                ],
+            ),
+            opts=child,
+        )
+        k8s.policy.v1.PodDisruptionBudget(
+            f"{name}-disruption-budget",
+            metadata=_metadata(args.replica),
+            spec=k8s.policy.v1.PodDisruptionBudgetSpecArgs(
+                max_unavailable=1,
+                selector=LabelSelectorArgs(match_labels=selector(args.replica.name)),
+                # A replica that is not ready protects nobody, and must not keep its node from being drained.
+                unhealthy_pod_eviction_policy="AlwaysAllow",
+            ),
+            opts=child,
+        )
+        k8s.apps.v1.Deployment(
+            f"{name}-deployment",
+            metadata=_metadata(
+                args.replica, {"pulumi.com/timeoutSeconds": str(rollout_seconds(args.replica))}
+            ),
+            spec=deployment_spec(args),
+            opts=child,
+        )
+        self.register_outputs({})
+
+
+def rollout_seconds(replica: Replica) -> int:
+    """How long a rollout may take: a new machine and a cold start."""
+    return NODE_SECONDS + vllm.startup_seconds(replica)
+
+
+def deployment_spec(args: ModelServerArgs) -> k8s.apps.v1.DeploymentSpecArgs:
+    """Spec of the Deployment that runs the replicas."""
+    replica = args.replica
+    return k8s.apps.v1.DeploymentSpecArgs(
+        replicas=args.replica_count,
+        selector=LabelSelectorArgs(match_labels=selector(replica.name)),
+        # Kubernetes' own default of 600 s would call a cold start failed.
+        progress_deadline_seconds=rollout_seconds(replica),
+        strategy=k8s.apps.v1.DeploymentStrategyArgs(
+            type="RollingUpdate",
+            rolling_update=k8s.apps.v1.RollingUpdateDeploymentArgs(
+                max_surge=args.surge, max_unavailable=0 if args.surge > 0 else 1
+            ),
+        ),
+        template=k8s.core.v1.PodTemplateSpecArgs(
+            metadata=ObjectMetaArgs(labels=_labels(replica)),
+            spec=_pod_spec(replica, args.node_pool),
+        ),
+    )
+
+
+def _pod_spec(replica: Replica, pool: NodePool) -> k8s.core.v1.PodSpecArgs:
+    return k8s.core.v1.PodSpecArgs(
+        service_account_name=replica.name,
+        automount_service_account_token=False,
+        # Service variables of every model would fill the environment, and VLLM_PORT would break vLLM.
+        enable_service_links=False,
+        security_context=pod_security_context(vllm.UID),
+        termination_grace_period_seconds=replica.termination_grace_seconds,
+        node_selector=pool.node_selector,
+        tolerations=[
+            k8s.core.v1.TolerationArgs(
+                key=pool.taint.key, operator="Equal", value=pool.taint.value, effect=pool.taint.effect
+            )
+        ],
+        topology_spread_constraints=[
+            k8s.core.v1.TopologySpreadConstraintArgs(
+                topology_key="topology.kubernetes.io/zone",
+                max_skew=1,
+                # GPUs are scarce: a replica in the wrong zone is better than none.
+                when_unsatisfiable="ScheduleAnyway",
+                label_selector=LabelSelectorArgs(match_labels=selector(replica.name)),
+            )
+        ],
+        containers=[vllm.container(replica)],
+        volumes=vllm.volumes(replica),
+    )
+
+
+def _labels(replica: Replica) -> dict[str, str]:
+    return {**labels(replica.name, component="engine"), ENGINE_LABEL: vllm.ENGINE}
+
+
+def _metadata(replica: Replica, annotations: dict[str, str] | None = None) -> ObjectMetaArgs:
+    return ObjectMetaArgs(
+        name=replica.name, namespace=INFERENCE_NAMESPACE, labels=_labels(replica), annotations=annotations
+    )
