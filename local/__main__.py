@@ -12,11 +12,12 @@ from local.cluster import cluster
 from local.cluster.cluster import ClusterError
 from local.cluster.control_plane import ControlPlaneError
 from local.cluster.supervision import SupervisionError
+from local.pulumi.install import InstallationError
 from local.status import print_status
 from local.toolchain.sources import ToolFailure
 
 DEFAULT_COLD_START_SCALE = 0.05
-"""An engine that takes two minutes to load on a GPU is ready here in six seconds: enough to see the stages."""
+"""An engine that takes two minutes to load on a GPU is ready here in six seconds: the stages show."""
 
 
 def main() -> int:
@@ -47,10 +48,19 @@ def main() -> int:
                 return print_status(console)
             case "down":
                 ended = cluster.down()
-                console.print("the local cluster is gone" + (f" ({ended} stray processes ended)" if ended else ""))
+                console.print(
+                    "the local cluster is gone" + (f" ({ended} stray processes ended)" if ended else "")
+                )
             case _:
                 print(up.shell_exports())
-    except (ToolFailure, ClusterError, ControlPlaneError, SupervisionError, up.DeployError) as failure:
+    except (
+        ToolFailure,
+        ClusterError,
+        ControlPlaneError,
+        SupervisionError,
+        InstallationError,
+        up.DeployError,
+    ) as failure:
         Console(stderr=True, soft_wrap=True).print(f"[red]error[/red]: {failure}", highlight=False)
         return 1
     return 0

@@ -24,7 +24,11 @@ def print_status(console: Console) -> int:
         strays = leftovers()
         console.print(
             "the local cluster is not running: `make up` starts it"
-            + (f" ({len(strays)} processes are left of an earlier one; `make down` ends them)" if strays else "")
+            + (
+                f" ({len(strays)} processes are left of an earlier one; `make down` ends them)"
+                if strays
+                else ""
+            )
         )
         return 1
     table = Table("process", "state", "pid", "up", "MiB", "log")

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from local.cluster import cluster
 from local.cluster.cluster import Cluster
-from local.paths import BIN, KUBECONFIG, ROOT
+from local.paths import BIN, ROOT
 from local.pulumi import install
 from local.toolchain.obtain import Toolchain, obtain
 
@@ -61,8 +61,10 @@ def bring_up_cluster(
     with stopwatch.part("control plane"):
         running = cluster.up(toolchain, cold_start_scale, console.print)
     with stopwatch.part("pulumi"):
-        for line in install.prepare(toolchain.path("pulumi")).lines():
+        installation = install.prepare(toolchain.path("pulumi"))
+        for line in installation.describe():
             console.print(line)
+        cluster.link_tool("pulumi", installation.pulumi)
         _pulumi("stack", "select", "--create", STACK)
     return running, toolchain
 
@@ -83,7 +85,9 @@ def bring_up(console: Console, cold_start_scale: float) -> int:
             check=False,
         )
     if answer.returncode != 0:
-        raise DeployError("`pulumi up` failed: its diagnostics above name the object. `make status` shows the rest")
+        raise DeployError(
+            "`pulumi up` failed: its diagnostics above name the object. `make status` shows the rest"
+        )
     gateway = gateway_address(running)
     with watch.part("first tokens"):
         _first_tokens(console, gateway)
@@ -104,7 +108,9 @@ def gateway_address(running: Cluster) -> str:
     port = service["spec"]["ports"][0]["port"]
     address = service["metadata"].get("annotations", {}).get(f"local.llm-platform/address-{port}")
     if address is None:
-        raise DeployError("Service gateway/gateway has no load balancer address: is the fleet running? (make status)")
+        raise DeployError(
+            "Service gateway/gateway has no load balancer address: is the fleet running? (make status)"
+        )
     return f"http://{address}"
 
 
@@ -122,8 +128,12 @@ def _first_tokens(console: Console, gateway: str) -> None:
             with client.stream("POST", "/v1/chat/completions", json=body) as answer:
                 answer.raise_for_status()
                 for line in answer.iter_lines():
-                    if line.startswith("data: {") and json.loads(line[6:])["choices"][0]["delta"].get("content"):
-                        console.print(f"{model}: first token after {(time.monotonic() - started) * 1000:.0f} ms")
+                    if line.startswith("data: {") and json.loads(line[6:])["choices"][0]["delta"].get(
+                        "content"
+                    ):
+                        console.print(
+                            f"{model}: first token after {(time.monotonic() - started) * 1000:.0f} ms"
+                        )
                         break
                 else:
                     raise DeployError(f"model {model} answered without a token")
@@ -143,7 +153,6 @@ def _own_environment() -> dict[str, str]:
     path = os.environ.get("PATH", "").split(os.pathsep)
     return {
         **install.environment(),
-        "KUBECONFIG": str(KUBECONFIG),
         "PATH": os.pathsep.join([str(BIN), *(folder for folder in path if folder != str(BIN))]),
     }
 

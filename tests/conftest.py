@@ -12,36 +12,41 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from local.cluster.cluster import Cluster
+    from local.toolchain.obtain import Toolchain
 
 RUNS = Path(tempfile.gettempdir()) / "llm-platform-tests"
 
-# Before anything imports local.paths: no test may touch the cluster that a person is using.
+# Before anything imports local.paths, hence the imports inside the fixtures: no test may touch the cluster
+# that a person is using.
 os.environ["LLM_PLATFORM_STATE"] = str(RUNS / str(os.getpid()))
 # `str(output)` of a Pulumi output raises instead of putting a help text into a resource.
 os.environ["PULUMI_ERROR_OUTPUT_STRING"] = "true"
 
-import psutil  # noqa: E402
-import pytest  # noqa: E402
-from rich.console import Console  # noqa: E402
-
-from local.cluster import cluster as embedded  # noqa: E402
-from local.cluster.cluster import Cluster  # noqa: E402
-from local.cluster.processes import leftovers  # noqa: E402
-from local.paths import ROOT  # noqa: E402
-from local.toolchain.obtain import Toolchain, obtain  # noqa: E402
-
 COLD_START_SCALE = 0.01
-"""Share of a real start-up that the emulators take here: the stages are passed through, nobody waits for them."""
+"""Share of a real start-up that the emulators take here: every stage is passed through, nobody waits."""
 
 
 @pytest.fixture(scope="session")
 def toolchain() -> Toolchain:
+    from local.toolchain.obtain import obtain
+
     return obtain(Console(stderr=True))
 
 
 @pytest.fixture(scope="session")
 def cluster(toolchain: Toolchain) -> Iterator[Cluster]:
     """The embedded cluster, running: control plane, Karpenter, fleet. Taken down at the end of the run."""
+    from local.cluster import cluster as embedded
+    from local.cluster.processes import leftovers
+
     _take_down_killed_runs()
     try:
         yield embedded.up(toolchain, COLD_START_SCALE, lambda line: print(line, file=sys.stderr))
@@ -51,6 +56,8 @@ def cluster(toolchain: Toolchain) -> Iterator[Cluster]:
 
 
 def _take_down_killed_runs() -> None:
+    from local.paths import ROOT
+
     for folder in RUNS.glob("*"):
         if folder.name.isdigit() and not psutil.pid_exists(int(folder.name)):
             subprocess.run(

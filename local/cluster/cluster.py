@@ -75,7 +75,7 @@ def up(toolchain: Toolchain, cold_start_scale: float, say: Callable[[str], None]
     for program in control_plane.programs():
         supervisor.start(program.name)
     _wait_ready(supervisor)
-    _link_tools(toolchain)
+    link_tool("kubectl", toolchain.path("kubectl"))
     cluster.kubectl(
         *("apply", "--server-side", "--force-conflicts", "-f"),
         str(karpenter.custom_resource_definitions(toolchain)),
@@ -130,7 +130,11 @@ def _programs(toolchain: Toolchain, cold_start_scale: float) -> tuple[Program, .
         name="fleet",
         command=(sys.executable, "-m", "local.fleet", "--cold-start-scale", f"{cold_start_scale:g}"),
         order=50,
-        environment={"KUBECONFIG": str(KUBECONFIG), "LLM_PLATFORM_STATE": str(STATE), "PYTHONPATH": str(ROOT)},
+        environment={
+            "KUBECONFIG": str(KUBECONFIG),
+            "LLM_PLATFORM_STATE": str(STATE),
+            "PYTHONPATH": str(ROOT),
+        },
     )
     return (*control_plane.programs(), karpenter.program(toolchain), fleet)
 
@@ -155,10 +159,9 @@ def _wait_ready(supervisor: Supervisor) -> None:
             time.sleep(0.1)
 
 
-def _link_tools(toolchain: Toolchain) -> None:
+def link_tool(name: str, path: Path) -> None:
+    """Makes a tool available under STATE/bin, which `make env` puts first on PATH."""
     BIN.mkdir(exist_ok=True)
-    link = BIN / "kubectl"
+    link = BIN / name
     link.unlink(missing_ok=True)
-    link.symlink_to(toolchain.path("kubectl"))
-
-
+    link.symlink_to(path)

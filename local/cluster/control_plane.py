@@ -59,11 +59,24 @@ def create(toolchain: Toolchain) -> None:
     }
     kwokctl = str(toolchain.path("kwokctl"))
     for arguments in (
-        ["create", "cluster", "--config", str(configuration), "--kubeconfig", str(KUBECONFIG), "--wait", "0s"],
+        [
+            "create",
+            "cluster",
+            "--config",
+            str(configuration),
+            "--kubeconfig",
+            str(KUBECONFIG),
+            "--wait",
+            "0s",
+        ],
         ["stop", "cluster"],
     ):
         answer = subprocess.run(
-            [kwokctl, "--name", NAME, *arguments], env=environment, capture_output=True, text=True, check=False
+            [kwokctl, "--name", NAME, *arguments],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if answer.returncode != 0:
             raise ControlPlaneError(

@@ -41,7 +41,8 @@ class ToolProgress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._progress.stop()
+        if self._console.is_terminal:
+            self._progress.stop()
 
     def started(self, tool: Tool, action: str) -> None:
         with self._lock:
