@@ -62,7 +62,7 @@ def bring_up_cluster(
         running = cluster.up(toolchain, cold_start_scale, console.print)
     with stopwatch.part("pulumi"):
         installation = install.prepare(toolchain.path("pulumi"))
-        for line in installation.describe():
+        for line in installation.lines():
             console.print(line)
         cluster.link_tool("pulumi", installation.pulumi)
         _pulumi("stack", "select", "--create", STACK)

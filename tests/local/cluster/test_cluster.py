@@ -41,12 +41,18 @@ def processes_of(state: Path) -> list[psutil.Process]:
 
 
 def listening(processes: list[psutil.Process]) -> set[tuple[str, int]]:
-    return {
-        (connection.laddr.ip, connection.laddr.port)
-        for process in processes
-        for connection in process.net_connections("inet")
-        if connection.status == psutil.CONN_LISTEN
-    }
+    addresses: set[tuple[str, int]] = set()
+    for process in processes:
+        try:
+            connections = process.net_connections("inet")
+        except psutil.NoSuchProcess:
+            continue
+        addresses |= {
+            (connection.laddr.ip, connection.laddr.port)
+            for connection in connections
+            if connection.status == psutil.CONN_LISTEN
+        }
+    return addresses
 
 
 def test_the_control_plane_is_the_pinned_kubernetes(cluster: Cluster) -> None:
@@ -130,9 +136,10 @@ def test_a_second_cluster_beside_the_first_survives_its_supervisor_and_goes_with
     # The data outlives the processes: only `down` forgets.
     assert "kept" in other.kubectl("get", "namespaces")
 
-    killed = [process for process in processes_of(second_state) if process.name() in ("etcd", "supervisord")]
-    for process in [*killed, psutil.Process(int((second_state / "supervisord.pid").read_text()))]:
-        if process.is_running():
+    # Without its supervisor and its database `down` must still find the rest.
+    os.kill(int((second_state / "supervisord.pid").read_text()), signal.SIGKILL)
+    for process in processes_of(second_state):
+        if process.is_running() and "etcd" in process.name():
             process.kill()
     down = run("down", second_state)
     assert down.returncode == 0, down.stderr
