@@ -1,0 +1,203 @@
+"""The fleet: which pods are its own, and what it does when the cluster changes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from local.fleet.addresses import AddressPool
+from local.fleet.api import Api, ApiError
+from local.fleet.endpoints import Endpoints
+from local.fleet.events import Events
+from local.fleet.host import Host, Settings
+from local.fleet.images import program_of
+from local.fleet.kube import ConfigMap, EndpointSlice, Node, Pod, Secret, Service
+from local.fleet.load_balancer import LoadBalancer
+from local.fleet.pod import PodRunner
+from local.fleet.ports import PortAllocator
+from local.fleet.reflector import Key, Reflector
+
+log = logging.getLogger(__name__)
+
+_OVER = ("Succeeded", "Failed")
+
+
+def is_fleet_pod(pod: Pod) -> bool:
+    """Whether the fleet runs this pod: at least one of its containers has an image that the fleet knows."""
+    return any(program_of(container.image) is not None for container in pod.spec.containers)
+
+
+class Fleet:
+    """Runs the pods of one cluster on this machine until it is cancelled."""
+
+    def __init__(self, api: Api, settings: Settings) -> None:
+        self._api = api
+        self._settings = settings
+        self._runners: dict[str, PodRunner] = {}
+        self._pods = Reflector(
+            api, "/api/v1/pods", Pod, self._pod_changed, {"fieldSelector": "spec.nodeName!="}
+        )
+        self._nodes = Reflector(api, "/api/v1/nodes", Node, self._node_changed)
+        self._services = Reflector(api, "/api/v1/services", Service, self._service_changed)
+        self._config_maps = Reflector(api, "/api/v1/configmaps", ConfigMap, self._config_map_changed)
+        self._secrets = Reflector(api, "/api/v1/secrets", Secret, self._secret_changed)
+        slices = "/apis/discovery.k8s.io/v1/endpointslices"
+        self._slices = Reflector(api, slices, EndpointSlice, self._slice_changed)
+        self._endpoints = Endpoints(
+            settings.own / "endpoints",
+            settings.endpoint_removal_delay,
+            lambda: (self._services.values(), self._slices.values(), self._pods.values()),
+            _host_and_port(api.server),
+        )
+        self._events = Events(api)
+        ports = PortAllocator()
+        self._host = Host(
+            settings=settings,
+            api=api,
+            events=self._events,
+            ports=ports,
+            addresses=AddressPool(),
+            endpoints=self._endpoints,
+            config_map=self._config_maps.get,
+            secret=self._secrets.get,
+        )
+        self._load_balancer = LoadBalancer(api, settings, ports, self._endpoints, self._services.values)
+        self._started = False
+        self._background: set[asyncio.Task[Any]] = set()
+
+    async def run(self) -> None:
+        """Follow the cluster until cancelled; then every process of every pod is ended at once."""
+        reflectors = (
+            self._nodes,
+            self._config_maps,
+            self._secrets,
+            self._services,
+            self._slices,
+            self._pods,
+        )
+        try:
+            async with asyncio.TaskGroup() as group:
+                for reflector in reflectors:
+                    group.create_task(reflector.run())
+                group.create_task(self._events.run())
+                for reflector in reflectors:
+                    await reflector.synced.wait()
+                self._begin()
+                group.create_task(self._load_balancer.run())
+        finally:
+            for runner in self._runners.values():
+                runner.kill()
+            self._load_balancer.kill()
+            self._endpoints.close()
+
+    def _begin(self) -> None:
+        self._started = True
+        pods = list(self._pods.values())
+        known = {self._settings.pod_folder(pod).name for pod in pods}
+        for folder in _folders(self._settings.pods):
+            if folder.name not in known:
+                shutil.rmtree(folder, ignore_errors=True)
+        self._endpoints.changed()
+        for pod in pods:
+            self._reconcile(pod)
+        log.info("fleet: following %s with %d pods of its own", self._api.server, len(self._runners))
+
+    def _pod_changed(self, key: Key, before: Pod | None, after: Pod | None) -> None:
+        if not self._started:
+            return
+        self._endpoints.changed()
+        if before is not None and (after is None or after.metadata.uid != before.metadata.uid):
+            self._pod_gone(before)
+        if after is not None:
+            self._reconcile(after)
+
+    def _pod_gone(self, pod: Pod) -> None:
+        runner = self._runners.get(pod.metadata.uid)
+        if runner is not None:
+            runner.gone()
+        elif is_fleet_pod(pod):
+            shutil.rmtree(self._settings.pod_folder(pod), ignore_errors=True)
+
+    def _reconcile(self, pod: Pod) -> None:
+        runner = self._runners.get(pod.metadata.uid)
+        if runner is not None:
+            runner.update(pod)
+            return
+        node = self._nodes.get("", pod.spec.node_name)
+        if node is None or not is_fleet_pod(pod):
+            return
+        if pod.metadata.deletion_timestamp is not None:
+            # Nothing of it runs: it had not been started, is over, or ended with an earlier fleet.
+            if pod.metadata.deletion_grace_period_seconds != 0:
+                self._in_background(self._remove(pod))
+        elif pod.status.phase not in _OVER:
+            self._runners[pod.metadata.uid] = PodRunner(pod, node, self._host, self._closed)
+
+    def _closed(self, runner: PodRunner) -> None:
+        uid = runner.pod.metadata.uid
+        self._runners.pop(uid, None)
+        current = self._pods.get(runner.pod.metadata.namespace, runner.pod.metadata.name)
+        if current is None or current.metadata.uid != uid:
+            shutil.rmtree(self._settings.pod_folder(runner.pod), ignore_errors=True)
+
+    async def _remove(self, pod: Pod) -> None:
+        path = f"/api/v1/namespaces/{pod.metadata.namespace}/pods/{pod.metadata.name}"
+        try:
+            await self._api.delete(
+                path, {"gracePeriodSeconds": 0, "preconditions": {"uid": pod.metadata.uid}}
+            )
+        except ApiError as error:
+            log.debug("delete %s: %s", path, error)
+
+    def _node_changed(self, key: Key, before: Node | None, after: Node | None) -> None:
+        if not self._started or (before is not None and after is not None):
+            return
+        for pod in self._pods.values():
+            if pod.spec.node_name == key[1]:
+                runner = self._runners.get(pod.metadata.uid)
+                if after is not None:
+                    self._reconcile(pod)
+                elif runner is not None:
+                    runner.abandon()
+
+    def _service_changed(self, key: Key, before: Service | None, after: Service | None) -> None:
+        if self._started:
+            self._endpoints.changed()
+            self._load_balancer.changed()
+
+    def _slice_changed(self, key: Key, before: EndpointSlice | None, after: EndpointSlice | None) -> None:
+        if self._started:
+            self._endpoints.changed()
+
+    def _config_map_changed(self, key: Key, before: ConfigMap | None, after: ConfigMap | None) -> None:
+        self._configuration_changed("ConfigMap", key)
+
+    def _secret_changed(self, key: Key, before: Secret | None, after: Secret | None) -> None:
+        self._configuration_changed("Secret", key)
+
+    def _configuration_changed(self, kind: str, key: Key) -> None:
+        namespace, name = key
+        for runner in list(self._runners.values()):
+            if runner.pod.metadata.namespace == namespace and runner.reads((kind, name)):
+                runner.configuration_arrived()
+
+    def _in_background(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(coroutine)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+
+def _host_and_port(server: str) -> tuple[str, int]:
+    parts = urlsplit(server)
+    if parts.hostname is None or parts.port is None:
+        raise ValueError(f"the API server's address {server!r} has no host and port")
+    return "127.0.0.1", parts.port
+
+
+def _folders(parent: Path) -> list[Path]:
+    return [entry for entry in parent.iterdir() if entry.is_dir()] if parent.exists() else []
