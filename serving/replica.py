@@ -8,8 +8,9 @@ from infra.scheduling import MachineShare
 from serving.models import Model
 
 PRE_STOP_SECONDS = 10
-"""How long a leaving replica keeps serving new requests. Gateways send more until they notice that its
-endpoint is gone: EndpointSlice and DNS updates take up to 5 s, the gateway looks again every 2 s."""
+"""How long a leaving replica keeps serving new requests. A gateway sends more until it notices that the
+endpoint is gone: DNS answers live for 5 s on EKS, and the gateway asks every 5 s. Where they live longer, its
+retries cover the rest."""
 
 SHUTDOWN_MARGIN_SECONDS = 15
 """From the end of the drain to the kill: unloading the engine and closing its processes."""

@@ -1,7 +1,7 @@
 """What an environment amounts to before anything exists: machines, replicas and dollars per hour.
 
-`python -m stacks.plan <stack>` prints it; that needs pydantic, PyYAML and rich, no Pulumi and no credentials. The
-program prints the same figures in a preview and exports them.
+`python -m stacks.plan <stack>` prints it; that needs pydantic, PyYAML and rich, no Pulumi and no credentials.
+The program prints the same figures in a preview and exports them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from datetime import date
 from rich.console import Console
 from rich.table import Table
 
-from infra.accelerators import accelerator
 from infra.machines import Machine, machine
 from stacks.capacity import cheapest_machine, machines_needed
 from stacks.config import Model, NodePool, Stack
@@ -30,7 +29,8 @@ class ModelPlan:
     engine: str
     node_pool: str
     machine: str
-    accelerators: str
+    accelerator: str
+    tensor_parallel: int
     replicas_min: int
     replicas_max: int
 
@@ -76,7 +76,7 @@ class Plan:
         return [
             *(
                 f"{model.name}: {model.model}, {model.replicas_min} to {model.replicas_max} replicas, each "
-                f"{model.accelerators} in {model.machine} (pool {model.node_pool})"
+                f"{model.tensor_parallel} x {model.accelerator} in {model.machine} (pool {model.node_pool})"
                 for model in self.models
             ),
             f"GPU machines: {self.usd_per_hour_min:.2f} $/h with all models at minimum, "
@@ -100,16 +100,15 @@ class Plan:
     def show(self, console: Console) -> None:
         """Prints the plan as tables."""
         models = Table(title="Models", title_justify="left")
-        for heading in ("name", "model", "engine", "replica runs on", "pool"):
-            models.add_column(heading)
+        for heading in ("name", "model", "replica needs", "in machine"):
+            models.add_column(heading, overflow="fold")
         models.add_column("replicas", justify="right")
         for model in self.models:
             models.add_row(
                 model.name,
                 model.model,
-                model.engine,
-                f"{model.accelerators} in {model.machine}",
-                model.node_pool,
+                f"{model.tensor_parallel} x {model.accelerator}",
+                model.machine,
                 f"{model.replicas_min} to {model.replicas_max}",
             )
         pools = Table(title="GPU machines", title_justify="left", show_footer=True)
@@ -149,24 +148,27 @@ def machine_for(pool: NodePool, models: tuple[Model, ...]) -> Machine:
 
 def make_plan(stack: Stack) -> Plan:
     """The plan of a checked stack."""
-    machines = {pool.name: machine_for(pool, stack.models) for pool in stack.node_pools}
+    pools = {pool.name: pool for pool in stack.node_pools}
+    machines = {name: machine_for(pool, stack.models) for name, pool in pools.items()}
     return Plan(
-        models=tuple(_plan_model(model, machines[model.node_pool]) for model in stack.models),
+        models=tuple(
+            _plan_model(model, pools[model.node_pool], machines[model.node_pool]) for model in stack.models
+        ),
         pools=tuple(_plan_pool(pool, machines[pool.name], stack.models) for pool in stack.node_pools),
         price_region=", ".join(sorted({chosen.region for chosen in machines.values()})),
         prices_as_of=min(chosen.as_of for chosen in machines.values()),
     )
 
 
-def _plan_model(model: Model, chosen: Machine) -> ModelPlan:
-    product = accelerator(chosen.accelerator).product if chosen.accelerator else "no GPU"
+def _plan_model(model: Model, pool: NodePool, chosen: Machine) -> ModelPlan:
     return ModelPlan(
         name=model.name,
         model=model.model,
         engine=model.engine,
         node_pool=model.node_pool,
         machine=chosen.name,
-        accelerators=f"{model.tensor_parallel} x {product}",
+        accelerator=pool.accelerator,
+        tensor_parallel=model.tensor_parallel,
         replicas_min=model.replicas.min,
         replicas_max=model.replicas.max,
     )

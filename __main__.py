@@ -1,0 +1,5 @@
+from stacks import load, program
+
+stack = load.from_pulumi()
+platform = program.build(stack)
+program.export(platform)

@@ -1,0 +1,148 @@
+"""Where the gateway listens: clients on one port, readiness and metrics on another for the cluster."""
+
+from __future__ import annotations
+
+from serving.envoy.documents import Document, discovery, socket_address, typed, watched_file
+from serving.envoy.routes import METADATA, ROUTES, error_replies
+
+HTTP_PORT = 8080
+METRICS_PORT = 9902
+ADMIN_PORT = 9901
+ADMIN_CLUSTER = "admin"
+
+ROUTES_FILE = "routes.yaml"
+
+CONNECTION_MANAGER = "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+
+
+def listener_documents(max_request_bytes: int) -> Document:
+    """The discovery document with the listener for clients."""
+    return discovery(
+        typed(
+            "config.listener.v3.Listener",
+            name="clients",
+            address=socket_address("0.0.0.0", HTTP_PORT),
+            # What one connection may buffer; request bodies have their own limit below.
+            per_connection_buffer_limit_bytes=32 * 1024,
+            filter_chains=[_filter_chain(_clients(max_request_bytes))],
+        )
+    )
+
+
+def metrics_listener() -> Document:
+    """Readiness and Prometheus metrics. Nothing else of Envoy's administration is reachable from outside."""
+    route = {
+        "match": {"path": "/stats/prometheus"},
+        "route": {"cluster": ADMIN_CLUSTER, "timeout": "10s"},
+    }
+    health = typed(
+        "extensions.filters.http.health_check.v3.HealthCheck",
+        pass_through_mode=False,
+        headers=[{"name": ":path", "string_match": {"exact": "/ready"}}],
+    )
+    manager = typed(
+        CONNECTION_MANAGER,
+        stat_prefix="metrics",
+        route_config={
+            "name": "metrics",
+            "virtual_hosts": [{"name": "metrics", "domains": ["*"], "routes": [route]}],
+        },
+        http_filters=[
+            {"name": "envoy.filters.http.health_check", "typed_config": health},
+            _router(),
+        ],
+    )
+    return {
+        "name": "metrics",
+        "address": socket_address("0.0.0.0", METRICS_PORT),
+        "filter_chains": [_filter_chain(manager)],
+    }
+
+
+def _filter_chain(manager: Document) -> Document:
+    name = "envoy.filters.network.http_connection_manager"
+    return {"filters": [{"name": name, "typed_config": manager}]}
+
+
+def _clients(max_request_bytes: int) -> Document:
+    return typed(
+        CONNECTION_MANAGER,
+        stat_prefix="gateway",
+        server_name="llm-platform",
+        # The client's address is the connection's; what a client claims in X-Forwarded-For is not believed.
+        use_remote_address=True,
+        # One spelling of each path, or the allow-list would be a suggestion.
+        normalize_path=True,
+        merge_slashes=True,
+        path_with_escaped_slashes_action="REJECT_REQUEST",
+        common_http_protocol_options={"headers_with_underscores_action": "REJECT_REQUEST"},
+        http2_protocol_options={
+            "max_concurrent_streams": 100,
+            "initial_stream_window_size": 64 * 1024,
+            "initial_connection_window_size": 1024 * 1024,
+        },
+        # Headers and body have to arrive in time. A reply may take as long as it takes.
+        request_headers_timeout="10s",
+        request_timeout="60s",
+        stream_idle_timeout="0s",
+        rds={"route_config_name": ROUTES, "config_source": watched_file(ROUTES_FILE)},
+        local_reply_config=error_replies(),
+        access_log=[_access_log()],
+        http_filters=[
+            {
+                "name": "envoy.filters.http.buffer",
+                "typed_config": typed(
+                    "extensions.filters.http.buffer.v3.Buffer", max_request_bytes=max_request_bytes
+                ),
+            },
+            {"name": "envoy.filters.http.json_to_metadata", "typed_config": _model_from_body()},
+            _router(),
+        ],
+    )
+
+
+def _model_from_body() -> Document:
+    """Reads `model` from the JSON body. Of a key given twice the last counts, as it does for the engines."""
+    return typed(
+        "extensions.filters.http.json_to_metadata.v3.JsonToMetadata",
+        request_rules={
+            "allow_content_types_regex": {"regex": r"(?i)application/json(\s*;.*)?"},
+            "rules": [
+                {
+                    "selectors": [{"key": "model"}],
+                    "on_present": {"metadata_namespace": METADATA, "key": "model", "type": "STRING"},
+                    # Neither sets `model`, so no route to a model matches.
+                    "on_missing": {"metadata_namespace": METADATA, "key": "body", "value": "no model"},
+                    "on_error": {"metadata_namespace": METADATA, "key": "body", "value": "not JSON"},
+                }
+            ],
+        },
+    )
+
+
+def _router() -> Document:
+    router = typed("extensions.filters.http.router.v3.Router", suppress_envoy_headers=True)
+    return {"name": "envoy.filters.http.router", "typed_config": router}
+
+
+def _access_log() -> Document:
+    """One JSON line per request; no headers and no bodies, which may hold keys and prompts."""
+    fields = {
+        "time": "%START_TIME%",
+        "method": "%REQ(:METHOD)%",
+        "path": "%PATH(NQ)%",
+        "model": f"%DYNAMIC_METADATA({METADATA}:model)%",
+        "status": "%RESPONSE_CODE%",
+        "details": "%RESPONSE_CODE_DETAILS%",
+        "flags": "%RESPONSE_FLAGS%",
+        "milliseconds": "%DURATION%",
+        "first_byte_milliseconds": "%RESPONSE_DURATION%",
+        "bytes_received": "%BYTES_RECEIVED%",
+        "bytes_sent": "%BYTES_SENT%",
+        "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
+        "upstream": "%UPSTREAM_HOST%",
+        "client": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
+        "request_id": "%REQ(X-REQUEST-ID)%",
+    }
+    log = typed("extensions.access_loggers.stream.v3.StdoutAccessLog", log_format={"json_format": fields})
+    return {"name": "envoy.access_loggers.stdout", "typed_config": log}

@@ -1,0 +1,167 @@
+"""The Job that proves the wiring at the end of every update: Pulumi waits for it, and fails if it does."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pulumi
+import pulumi_kubernetes as k8s
+from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
+
+from infra.cluster import Cluster
+from serving.images import image
+from serving.names import (
+    GATEWAY,
+    GATEWAY_NAMESPACE,
+    INFERENCE_NAMESPACE,
+    labels,
+    selector,
+    service_host,
+)
+from serving.pod_security import container_security_context, pod_security_context
+
+core = k8s.core.v1
+
+SCRIPT = Path(__file__).parent / "verify.py"
+FOLDER = "/verify"
+UID = 1000
+
+PROPAGATION_SECONDS = 120
+"""How long a failing check is repeated: a changed ConfigMap reaches a running pod within 90 s."""
+
+DEADLINE_SECONDS = 900
+"""When a hanging Job is ended: pulling its image, then every check at its slowest."""
+
+
+@dataclass
+class VerificationArgs:
+    """cluster: where it runs. models: names of the models to ask.
+
+    configuration: everything that was rendered. The Job runs again only when some of it has changed.
+    """
+
+    cluster: Cluster
+    models: Sequence[str]
+    configuration: Sequence[str]
+
+
+class Verification(pulumi.ComponentResource):
+    """Asks every model through the gateway, and asks for what must be refused."""
+
+    def __init__(self, name: str, args: VerificationArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("llm-platform:serving:Verification", name, {}, opts)
+        child = pulumi.ResourceOptions(parent=self, provider=args.cluster.provider)
+        script = SCRIPT.read_text(encoding="utf-8")
+        run = f"verify-{fingerprint(args.configuration, script)}"
+        core.ConfigMap(f"{name}-script", metadata=_metadata(run), data={"verify.py": script}, opts=child)
+        core.ServiceAccount(
+            f"{name}-service-account",
+            metadata=_metadata("verify"),
+            automount_service_account_token=False,
+            opts=child,
+        )
+        k8s.batch.v1.Job(
+            f"{name}-job",
+            metadata=_metadata(
+                run,
+                {
+                    "pulumi.com/timeoutSeconds": str(DEADLINE_SECONDS + 60),
+                    # A failed run is replaced by the next update, even if nothing has changed since.
+                    "pulumi.com/replaceUnready": "true",
+                },
+            ),
+            spec=job_spec(args, script_name=run),
+            opts=child,
+        )
+        self.register_outputs({})
+
+
+def fingerprint(configuration: Sequence[str], script: str) -> str:
+    """Ten hexadecimal digits that change with the configuration or with what is checked."""
+    return hashlib.sha256(json.dumps([*configuration, script]).encode()).hexdigest()[:10]
+
+
+def job_spec(args: VerificationArgs, script_name: str) -> k8s.batch.v1.JobSpecArgs:
+    """Spec of the Job."""
+    return k8s.batch.v1.JobSpecArgs(
+        # A check that fails is final: the script has repeated it. Only a lost pod is started again.
+        backoff_limit=2,
+        pod_failure_policy=k8s.batch.v1.PodFailurePolicyArgs(
+            rules=[
+                k8s.batch.v1.PodFailurePolicyRuleArgs(
+                    action="FailJob",
+                    on_exit_codes=k8s.batch.v1.PodFailurePolicyOnExitCodesRequirementArgs(
+                        container_name="verify", operator="In", values=[1]
+                    ),
+                ),
+                k8s.batch.v1.PodFailurePolicyRuleArgs(
+                    action="Ignore",
+                    on_pod_conditions=[
+                        k8s.batch.v1.PodFailurePolicyOnPodConditionsPatternArgs(
+                            type="DisruptionTarget", status="True"
+                        )
+                    ],
+                ),
+            ]
+        ),
+        active_deadline_seconds=DEADLINE_SECONDS,
+        template=core.PodTemplateSpecArgs(
+            metadata=ObjectMetaArgs(labels=labels("verify", component="verification")),
+            spec=core.PodSpecArgs(
+                restart_policy="Never",
+                service_account_name="verify",
+                automount_service_account_token=False,
+                enable_service_links=False,
+                security_context=pod_security_context(UID),
+                node_selector=args.cluster.system_node_selector,
+                containers=[_container(args.models)],
+                volumes=[
+                    core.VolumeArgs(
+                        name="script", config_map=core.ConfigMapVolumeSourceArgs(name=script_name)
+                    )
+                ],
+            ),
+        ),
+    )
+
+
+def _container(models: Sequence[str]) -> k8s.core.v1.ContainerArgs:
+    environment = {
+        "VERIFY_GATEWAY": f"http://{service_host(GATEWAY, GATEWAY_NAMESPACE)}",
+        "VERIFY_SERVICE": json.dumps(_target(GATEWAY, GATEWAY_NAMESPACE)),
+        "VERIFY_MODELS": json.dumps(
+            [{"name": model, **_target(model, INFERENCE_NAMESPACE)} for model in models]
+        ),
+        "VERIFY_SECONDS": str(PROPAGATION_SECONDS),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    return core.ContainerArgs(
+        name="verify",
+        image=image("python").reference,
+        command=["python", f"{FOLDER}/verify.py"],
+        env=[core.EnvVarArgs(name=key, value=value) for key, value in environment.items()],
+        resources=core.ResourceRequirementsArgs(
+            requests={"cpu": "100m", "memory": "128Mi"}, limits={"memory": "128Mi"}
+        ),
+        volume_mounts=[core.VolumeMountArgs(name="script", mount_path=FOLDER, read_only=True)],
+        security_context=container_security_context(),
+        # What the script prints last is the reason, and reaches whoever runs the update.
+        termination_message_policy="FallbackToLogsOnError",
+    )
+
+
+def _target(name: str, namespace: str) -> dict[str, str]:
+    """A Service as the script's messages name it, from the same source as the Service itself."""
+    pairs = ",".join(f"{key}={value}" for key, value in selector(name).items())
+    return {"service": name, "namespace": namespace, "selector": pairs}
+
+
+def _metadata(name: str, annotations: dict[str, str] | None = None) -> ObjectMetaArgs:
+    return ObjectMetaArgs(
+        name=name,
+        namespace=GATEWAY_NAMESPACE,
+        labels=labels("verify", component="verification"),
+        annotations=annotations,
+    )
