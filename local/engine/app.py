@@ -1,0 +1,281 @@
+"""The HTTP routes of the emulated server. The routes outside /v1 are open even with --api-key, as in vLLM."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+import orjson
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from pydantic import ValidationError
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request as HttpRequest
+from starlette.responses import Response
+from starlette.routing import Route
+
+from local.engine import answers
+from local.engine.engine_loop import EngineLoop, QueueFull, Request, ShuttingDown
+from local.engine.errors import (
+    ApiError,
+    bad_request,
+    json_response,
+    not_json,
+    queue_full,
+    shutting_down,
+    unknown_model,
+    wrong_content_type,
+    wrong_fields,
+)
+from local.engine.generation import choice_text, is_echo_only, planned_request
+from local.engine.http_metrics import HttpMetrics
+from local.engine.keys import RequireKey
+from local.engine.protocol import ChatRequest, CompletionRequest, GenerationRequest
+from local.engine.settings import Engine, Server
+from local.engine.streaming import EventStream, Stream, caller_left, events
+from local.engine.tokens import BYTES_PER_TOKEN, text_prompt
+from local.engine.version import ENGINE_VERSION, emulator_facts
+
+CALLER_LEFT_STATUS = 499
+
+
+class Routes:
+    """The handlers, with the engine they answer from."""
+
+    def __init__(self, engine: Engine, server: Server, loop: EngineLoop, registry: CollectorRegistry) -> None:
+        self.engine = engine
+        self.server = server
+        self.loop = loop
+        self.registry = registry
+        self.started = int(time.time())
+        self.fingerprint = f"vllm-{ENGINE_VERSION}-emulator"
+
+    async def chat(self, http: HttpRequest) -> Response:
+        asked = parsed(ChatRequest, await json_body(http))
+        self.check_tools(asked)
+        return await self.generate(http, asked, answers.ChatAnswer)
+
+    async def completion(self, http: HttpRequest) -> Response:
+        return await self.generate(http, parsed(CompletionRequest, await json_body(http)), answers.TextAnswer)
+
+    async def invocations(self, http: HttpRequest) -> Response:
+        """SageMaker's one route for everything: a conversation if there are messages, else a completion."""
+        body = await json_body(http)
+        if isinstance(body, dict) and "messages" in body:
+            return await self.generate(http, parsed(ChatRequest, body), answers.ChatAnswer)
+        return await self.generate(http, parsed(CompletionRequest, body), answers.TextAnswer)
+
+    def check_tools(self, asked: ChatRequest) -> None:
+        choice = asked.tool_choice
+        automatic = choice == "auto" or (choice is None and bool(asked.tools))
+        if asked.tools and automatic and not self.server.tools:
+            raise bad_request(
+                '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set'
+            )
+
+    def check_model(self, name: str | None) -> str:
+        """The served name that answers; no name means the first. Raises ApiError on an unknown one."""
+        if name and name not in self.server.served_names:
+            raise unknown_model(name, self.server.served_names)
+        return name or self.server.served_names[0]
+
+    async def generate(self, http: HttpRequest, asked: GenerationRequest, answer: answers.Answer) -> Response:
+        model = self.check_model(asked.model)
+        asked.check()
+        prompts = asked.prompts()
+        request = planned_request(asked, prompts, self.engine)
+        self.admit(request)
+        identity = http.headers.get("x-request-id") or asked.request_id or answers.new_identity()
+        head = answers.Head(model, f"{answer.prefix}-{identity}", self.fingerprint)
+        echoes = echoed_texts(asked)
+        if asked.stream:
+            stream = Stream(
+                head=head,
+                answer=answer,
+                prompts=len(prompts),
+                echoes=echoes,
+                keep_stop=asked.include_stop_str_in_output,
+                usage_at_end=asked.wants_usage or self.server.usage_always,
+                usage_always=asked.wants_continuous_usage,
+                prompt_details=self.server.prompt_details,
+                interval=self.server.stream_interval,
+            )
+            return EventStream(events(stream, request), lambda: self.loop.abort(request), {})
+        if not await self.finished(http, request):
+            return Response(status_code=CALLER_LEFT_STATUS)
+        hidden = is_echo_only(asked)
+        texts = [
+            echo
+            + ("" if hidden else choice_text(c, 0, c.sequence.generated, asked.include_stop_str_in_output))
+            for echo, c in zip(echoes, request.choices, strict=True)
+        ]
+        counts = answers.whole_usage(request, len(prompts), self.server.prompt_details)
+        return json_response(answer.whole(head, texts, request, counts))
+
+    def admit(self, request: Request) -> None:
+        try:
+            self.loop.check_admission(len(request.choices))
+        except QueueFull as error:
+            raise queue_full(error.bound) from None
+        except ShuttingDown:
+            raise shutting_down() from None
+        self.loop.submit(request)
+
+    async def finished(self, http: HttpRequest, request: Request) -> bool:
+        """Waits for the whole reply. False, and the reply is given up, if the caller leaves first."""
+
+        async def complete() -> None:
+            while not request.finished:
+                await request.advanced.wait()
+                request.advanced.clear()
+
+        done = asyncio.ensure_future(complete())
+        left = asyncio.ensure_future(caller_left(http.receive))
+        try:
+            await asyncio.wait((done, left), return_when=asyncio.FIRST_COMPLETED)
+            return done.done()
+        finally:
+            for task in (done, left):
+                task.cancel()
+            self.loop.abort(request)
+
+    async def models(self, http: HttpRequest) -> Response:
+        return json_response(
+            {"object": "list", "data": [self.model_card(name) for name in self.server.served_names]}
+        )
+
+    def model_card(self, name: str) -> dict[str, object]:
+        permission = {
+            "id": f"modelperm-{answers.new_identity()}",
+            "object": "model_permission",
+            "created": self.started,
+            "allow_create_engine": False,
+            "allow_sampling": True,
+            "allow_logprobs": True,
+            "allow_search_indices": False,
+            "allow_view": True,
+            "allow_fine_tuning": False,
+            "organization": "*",
+            "group": None,
+            "is_blocking": False,
+        }
+        return {
+            "id": name,
+            "object": "model",
+            "created": self.started,
+            "owned_by": "vllm",
+            "root": self.engine.model.name,
+            "parent": None,
+            "max_model_len": self.engine.max_model_len,
+            "permission": [permission],
+        }
+
+    async def health(self, http: HttpRequest) -> Response:
+        """200 for as long as the process serves, during shutdown too; vLLM's check does not ask the GPU."""
+        return Response()
+
+    async def version(self, http: HttpRequest) -> Response:
+        return json_response({"version": ENGINE_VERSION, **emulator_facts(self.engine)})
+
+    async def load(self, http: HttpRequest) -> Response:
+        """Counts only with --enable-server-load-tracking, which the emulator does not have."""
+        return json_response({"server_load": 0})
+
+    async def metrics(self, http: HttpRequest) -> Response:
+        """Always the plain text format, whatever is asked for: vLLM's route does not negotiate."""
+        return Response(generate_latest(self.registry), headers={"content-type": CONTENT_TYPE_LATEST})
+
+    async def tokenize(self, http: HttpRequest) -> Response:
+        body = await json_body(http)
+        if isinstance(body, dict) and "messages" in body:
+            prompt = parsed(ChatRequest, body).prompts()[0]
+        elif isinstance(body, dict) and isinstance(body.get("prompt"), str):
+            prompt = text_prompt(body["prompt"])
+        else:
+            raise bad_request("tokenize needs a prompt or messages", "prompt")
+        content, width = prompt.content, prompt.bytes_per_token
+        ids = [int.from_bytes(content[at : at + width], "little") for at in range(0, len(content), width)]
+        return json_response(
+            {"count": len(ids), "max_model_len": self.engine.max_model_len, "tokens": ids, "token_strs": None}
+        )
+
+    async def detokenize(self, http: HttpRequest) -> Response:
+        body = await json_body(http)
+        ids = body.get("tokens") if isinstance(body, dict) else None
+        if not isinstance(ids, list) or not all(isinstance(each, int) and 0 <= each < 2**32 for each in ids):
+            raise bad_request("detokenize needs a list of token ids", "tokens")
+        content = b"".join(each.to_bytes(BYTES_PER_TOKEN, "little").rstrip(b"\0") for each in ids)
+        return json_response({"prompt": content.decode(errors="replace")})
+
+
+def parsed(
+    kind: type[ChatRequest] | type[CompletionRequest], body: object
+) -> ChatRequest | CompletionRequest:
+    try:
+        return kind.model_validate(body)
+    except ValidationError as error:
+        raise wrong_fields(error) from None
+
+
+async def json_body(http: HttpRequest) -> object:
+    content_type = http.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type != "application/json":
+        raise wrong_content_type()
+    body = await http.body()
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise not_json(body) from None
+
+
+def echoed_texts(asked: GenerationRequest) -> list[str]:
+    """For each choice the text that precedes it: its prompt with `echo`, else nothing."""
+    if not isinstance(asked, CompletionRequest):
+        return [""] * asked.choices
+    texts = [str(text) if asked.echo else "" for text in asked.texts()]
+    return [text for text in texts for _ in range(asked.choices)]
+
+
+async def api_error(http: HttpRequest, error: Exception) -> Response:
+    assert isinstance(error, ApiError)
+    return error.response()
+
+
+async def http_error(http: HttpRequest, error: Exception) -> Response:
+    """Unknown paths and methods: FastAPI's shape, which is what vLLM answers."""
+    assert isinstance(error, HTTPException)
+    return json_response({"detail": error.detail}, error.status_code)
+
+
+Handler = Callable[[HttpRequest], Awaitable[Response]]
+
+
+def make_app(
+    engine: Engine, server: Server, loop: EngineLoop, registry: CollectorRegistry
+) -> HttpMetrics | RequireKey:
+    """The ASGI application: routes, API keys, and the HTTP metrics around everything."""
+    routes = Routes(engine, server, loop, registry)
+    posts: dict[str, Handler] = {
+        "/v1/chat/completions": routes.chat,
+        "/v1/completions": routes.completion,
+        "/invocations": routes.invocations,
+        "/tokenize": routes.tokenize,
+        "/detokenize": routes.detokenize,
+    }
+    gets: dict[str, Handler] = {
+        "/v1/models": routes.models,
+        "/health": routes.health,
+        "/version": routes.version,
+        "/load": routes.load,
+        "/metrics": routes.metrics,
+    }
+    table = [
+        *(Route(path, handler, methods=["POST"]) for path, handler in posts.items()),
+        *(Route(path, handler, methods=["GET"]) for path, handler in gets.items()),
+        Route("/ping", routes.health, methods=["GET", "POST"]),
+    ]
+    app = Starlette(routes=table, exception_handlers={ApiError: api_error, HTTPException: http_error})
+    paths = frozenset((*posts, *gets, "/ping"))
+    guarded = RequireKey(app, server.api_keys) if server.api_keys else app
+    return HttpMetrics(guarded, registry, paths)

@@ -1,0 +1,138 @@
+"""Errors in the shape that vLLM gives them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from pydantic import ValidationError
+from starlette.responses import Response
+
+MAX_REPORTED = 10
+MAX_INPUT_CHARACTERS = 200
+"""vLLM 0.32 reports at most ten problems and cuts what was sent, so that an answer is no larger than its cause."""
+
+
+class ApiError(Exception):
+    """An answer with an error status. `kind` is the `type` of OpenAI's error object."""
+
+    def __init__(self, status: int, kind: str, message: str, parameter: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.kind = kind
+        self.message = message
+        self.parameter = parameter
+
+    def response(self) -> Response:
+        body = {
+            "error": {
+                "message": self.message,
+                "type": self.kind,
+                "param": self.parameter,
+                "code": self.status,
+            }
+        }
+        return json_response(body, self.status)
+
+
+def json_response(body: object, status: int = 200) -> Response:
+    return Response(orjson.dumps(body), status, media_type="application/json")
+
+
+def bad_request(message: str, parameter: str | None = None) -> ApiError:
+    return ApiError(400, "BadRequestError", message, parameter)
+
+
+def bad_value(message: str, parameter: str, value: object) -> ApiError:
+    """A parameter out of its range; vLLM appends its name and value to the message."""
+    return bad_request(f"{message} (parameter={parameter}, value={value})", parameter)
+
+
+def not_emulated(parameter: str, reason: str) -> ApiError:
+    """Something that vLLM can do and the emulator cannot."""
+    return bad_request(f"The vLLM emulator does not support {parameter}: {reason}", parameter)
+
+
+def unknown_model(name: str, served: Sequence[str]) -> ApiError:
+    message = f"The model `{name}` does not exist. Valid aliases: {', '.join(served)}."
+    return ApiError(404, "NotFoundError", message, "model")
+
+
+def queue_full(bound: str) -> ApiError:
+    reason = {
+        "max_num_queued_reqs": "The engine is currently busy and cannot accept new requests.",
+        "max_num_queued_tokens": "The engine has reached its prefill token backlog limit.",
+    }[bound]
+    return ApiError(
+        503, "Service Unavailable", f"{reason} Please try again later or on a different instance."
+    )
+
+
+def shutting_down() -> ApiError:
+    """vLLM 0.32 answers this, in these words, between SIGTERM and the end of its last request."""
+    return ApiError(500, "InternalServerError", "cannot schedule new futures after shutdown")
+
+
+def not_json(body: bytes) -> ApiError:
+    try:
+        json.loads(body)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        position = error.pos if isinstance(error, json.JSONDecodeError) else error.start
+        reason = error.msg if isinstance(error, json.JSONDecodeError) else error.reason
+    else:  # accepted by the lenient parser only: NaN, infinities, lone surrogates
+        position, reason = 0, "Expecting value"
+    problem = {
+        "type": "json_invalid",
+        "loc": f"body.{position}",
+        "msg": "JSON decode error",
+        "input": "<dict of 0 items>",
+        "ctx": {"error": reason},
+    }
+    return _validation_error([problem])
+
+
+def wrong_content_type() -> ApiError:
+    message = "1 validation error:\n  Unsupported Media Type: Only 'application/json' is allowed"
+    return ApiError(400, "Bad Request", message)
+
+
+def wrong_fields(error: ValidationError) -> ApiError:
+    """What pydantic found, as vLLM words it."""
+    problems = [
+        {
+            "type": each["type"],
+            "loc": ".".join(["body", *(str(part) for part in each["loc"] if _is_field(part))]),
+            "msg": each["msg"],
+            "input": _summary(each["input"]),
+        }
+        for each in error.errors(include_url=False, include_context=False)
+    ]
+    return _validation_error(problems)
+
+
+def _validation_error(problems: Sequence[dict[str, Any]]) -> ApiError:
+    label = "error" if len(problems) == 1 else "errors"
+    lines = [f"{len(problems)} validation {label}:"]
+    lines += [f"  {problem}" for problem in problems[:MAX_REPORTED]]
+    if len(problems) > MAX_REPORTED:
+        lines.append(f"  ...and {len(problems) - MAX_REPORTED} more {label}")
+    return ApiError(400, "Bad Request", "\n".join(lines), problems[0]["loc"])
+
+
+def _is_field(part: int | str) -> bool:
+    """False for the names of types that pydantic puts into the path of a union."""
+    return isinstance(part, int) or not (
+        "[" in part or part in ("str", "int", "float", "bool", "list", "dict") or part[:1].isupper()
+    )
+
+
+def _summary(value: object) -> object:
+    if isinstance(value, str):
+        return (
+            value if len(value) <= MAX_INPUT_CHARACTERS else value[:MAX_INPUT_CHARACTERS] + "...[truncated]"
+        )
+    if isinstance(value, list | dict):
+        return f"<{type(value).__name__} of {len(value)} items>"
+    return str(value)[:MAX_INPUT_CHARACTERS]

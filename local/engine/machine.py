@@ -1,0 +1,61 @@
+"""The machine that the emulator pretends to run on, as the environment describes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from infra.accelerators import Accelerator, accelerator
+from infra.choices import UnknownNameError
+from local.engine.refusal import Refused
+
+ACCELERATOR = "EMULATOR_ACCELERATOR"
+GPUS = "EMULATOR_GPUS"
+COLD_START_SCALE = "EMULATOR_COLD_START_SCALE"
+LISTEN = "EMULATOR_LISTEN"
+
+
+@dataclass(frozen=True)
+class Machine:
+    """accelerator, gpus: what the pod sees. cold_start_scale: share of the time that a start takes in a cloud.
+
+    listen: address to bind instead of --host and --port, because all pods of a local cluster share one machine.
+    """
+
+    accelerator: Accelerator
+    gpus: int
+    cold_start_scale: float
+    listen: tuple[str, int] | None
+
+
+def machine_from(environment: Mapping[str, str]) -> Machine:
+    """Reads the EMULATOR_ variables; one L4 where they are not set. Raises Refused on a value that is none."""
+    try:
+        gpu = accelerator(environment.get(ACCELERATOR, "nvidia-l4"))
+    except UnknownNameError as error:
+        raise Refused(f"{ACCELERATOR}: {error}") from None
+    gpus = _number(environment, GPUS, "1")
+    if gpus != int(gpus):
+        raise Refused(f"{GPUS}={environment[GPUS]!r}: expected a whole number")
+    return Machine(gpu, int(gpus), _number(environment, COLD_START_SCALE, "1"), _listen(environment))
+
+
+def _listen(environment: Mapping[str, str]) -> tuple[str, int] | None:
+    text = environment.get(LISTEN)
+    if text is None:
+        return None
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65535:
+        raise Refused(f"{LISTEN}={text!r}: expected HOST:PORT, for example 127.0.0.1:8000")
+    return host, int(port)
+
+
+def _number(environment: Mapping[str, str], name: str, default: str) -> float:
+    text = environment.get(name, default)
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise Refused(f"{name}={text!r}: expected a number from 0 up")
+    return value

@@ -1,0 +1,80 @@
+"""Which precision the weights end up in: what vLLM makes of --quantization, --dtype and the checkpoint."""
+
+from __future__ import annotations
+
+from infra.accelerators import Accelerator
+from local.engine.refusal import Refused
+from local.engine.timing import BYTES_PER_VALUE
+from serving.models import Model
+
+METHODS = (
+    "awq", "auto_awq", "fp8", "fbgemm_fp8", "fp_quant", "modelopt", "modelopt_fp4", "modelopt_mxfp8",
+    "modelopt_mixed", "auto_gptq", "gptq", "gptq_marlin", "awq_marlin", "humming", "compressed-tensors",
+    "experts_int8", "quark", "moe_wna16", "torchao", "inc", "mxfp4", "gpt_oss_mxfp4", "deepseek_v4_fp8", "online",
+    "fp8_per_tensor", "fp8_per_block", "fp8_per_channel", "int8_per_channel_weight_only", "nvfp4_per_token", "mxfp8",
+)  # fmt: skip
+"""Values of --quantization that vLLM 0.32 knows."""
+
+DEPRECATED = ("fbgemm_fp8", "fp_quant")
+
+ONLINE = {
+    "fp8": "fp8",
+    "fp8_per_tensor": "fp8",
+    "fp8_per_block": "fp8",
+    "fp8_per_channel": "fp8",
+    "mxfp8": "fp8",
+    "experts_int8": "fp8",
+    "int8_per_channel_weight_only": "fp8",
+}
+"""Methods that quantise a 16-bit checkpoint while loading, and the size of weights they leave."""
+
+CHECKPOINT_METHODS = {
+    "fp8": ("compressed-tensors", "fp8", "modelopt"),
+    "int4": ("awq", "awq_marlin", "gptq", "gptq_marlin", "compressed-tensors"),
+    "mxfp4": ("mxfp4", "gpt_oss_mxfp4"),
+}
+"""Methods that a quantised checkpoint may name in its own configuration; --quantization may only repeat it."""
+
+
+def weight_precision(
+    model: Model, accelerator: Accelerator, quantization: str | None, dtype: str, deprecated_allowed: bool
+) -> str:
+    """Precision of the weights in memory. Raises Refused on what vLLM refuses."""
+    capability = float(accelerator.compute_capability)
+    if dtype == "bfloat16" and capability < 8.0:
+        raise Refused(
+            "Bfloat16 is only supported on GPUs with compute capability of at least 8.0. Your "
+            f"{accelerator.product} GPU has compute capability {accelerator.compute_capability}. You can use float16 "
+            "instead by explicitly setting the `dtype` flag in CLI, for example: --dtype=half."
+        )
+    if quantization is None:
+        return model.checkpoint
+    if quantization not in METHODS:
+        raise Refused(f"Unknown quantization method: {quantization}. Must be one of {list(METHODS)}.")
+    if quantization in DEPRECATED and not deprecated_allowed:
+        raise Refused(
+            f"The quantization method {quantization} is deprecated and will be removed in future versions of vLLM. "
+            "To bypass, set `--allow-deprecated-quantization`."
+        )
+    if model.checkpoint in CHECKPOINT_METHODS:
+        own = CHECKPOINT_METHODS[model.checkpoint]
+        if quantization not in own:
+            raise Refused(
+                f"Quantization method specified in the model config ({own[0]}) does not match the quantization "
+                f"method specified in the `quantization` argument ({quantization})."
+            )
+        return model.checkpoint
+    if quantization not in ONLINE:
+        raise Refused(
+            f"Cannot find the config file for {quantization}: {model.name} holds {model.checkpoint} weights, and "
+            f"only {', '.join(ONLINE)} quantise while loading."
+        )
+    return ONLINE[quantization]
+
+
+def weights_gib(model: Model, precision: str) -> float:
+    """Memory of one replica's weights, GiB: the table's figure, else parameters times bytes."""
+    known = model.weights_gib.get(precision)
+    if known is not None:
+        return known
+    return model.parameters_billion * BYTES_PER_VALUE[precision] * 1e9 / 1024**3

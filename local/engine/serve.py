@@ -1,0 +1,137 @@
+"""The life of the process: start-up stages, serving, and the drain that SIGTERM begins."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import signal
+import sys
+import time
+from collections.abc import Iterator
+
+import uvicorn
+import uvloop
+from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR, CollectorRegistry
+
+from local.engine.app import make_app
+from local.engine.engine_loop import EngineLoop
+from local.engine.machine import Machine
+from local.engine.metrics import EngineMetrics
+from local.engine.settings import Engine, Server
+from local.engine.start import start_stages
+from local.engine.version import banner
+
+LOG = logging.getLogger("vllm")
+
+CLOSE_SECONDS = 1
+"""How long open connections may take to send their last bytes once the engine has stopped."""
+
+
+class _QuietPaths(logging.Filter):
+    """--disable-access-log-for-endpoints."""
+
+    def __init__(self, paths: frozenset[str]) -> None:
+        super().__init__()
+        self._paths = paths
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        arguments = record.args
+        return not (isinstance(arguments, tuple) and len(arguments) > 2 and arguments[2] in self._paths)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: a signal first drains the engine."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def serve(engine: Engine, server: Server, machine: Machine) -> int:
+    """Starts, serves until SIGTERM or SIGINT, drains. Returns the exit status."""
+    logging.basicConfig(
+        level=server.log_level.upper().replace("TRACE", "DEBUG"),
+        format="%(levelname)s %(asctime)s [%(name)s] %(message)s",
+        datefmt="%m-%d %H:%M:%S",
+        stream=sys.stdout,
+    )
+    print(banner(engine, machine), flush=True)
+    return uvloop.run(_live(engine, server, machine))
+
+
+async def _live(engine: Engine, server: Server, machine: Machine) -> int:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    if not await _start(engine, machine, stopping):
+        return 0
+    registry = CollectorRegistry()
+    for collector in (GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR):
+        registry.register(collector)
+    metrics = EngineMetrics(registry, engine, server) if server.statistics else None
+    engine_loop = EngineLoop(engine, server, metrics)
+    stepping = asyncio.ensure_future(engine_loop.run())
+    http = _Server(_http_configuration(engine, server, engine_loop, registry))
+    serving = asyncio.ensure_future(http.serve())
+    # What exists now lives as long as the process; without it a collection is a pause of under a millisecond.
+    gc.freeze()
+    stopped = asyncio.ensure_future(stopping.wait())
+    await asyncio.wait((stopped, serving, stepping), return_when=asyncio.FIRST_COMPLETED)
+    if stopped.done():
+        await _drain(engine_loop, server)
+    http.should_exit = True
+    await serving
+    stepping.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await stepping
+    return 0 if stopped.done() else 1
+
+
+async def _start(engine: Engine, machine: Machine, stopping: asyncio.Event) -> bool:
+    """Lets the stages pass. False if the process was told to stop meanwhile."""
+    began = time.monotonic()
+    for stage in start_stages(engine):
+        seconds = stage.seconds * machine.cold_start_scale
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stopping.wait(), seconds)
+        if stopping.is_set():
+            return False
+        LOG.info("%s took %.2f s (%.0f s in a cloud)", stage.name, seconds, stage.seconds)
+    LOG.info(
+        "GPU KV cache size: %s tokens, maximum concurrency for %s tokens per request: %.2fx",
+        f"{engine.blocks * engine.block_size:,}",
+        f"{engine.max_model_len:,}",
+        engine.blocks * engine.block_size / engine.max_model_len,
+    )
+    LOG.info("engine ready after %.2f s; timing is %s", time.monotonic() - began, engine.timing.basis)
+    return True
+
+
+async def _drain(engine_loop: EngineLoop, server: Server) -> None:
+    """Finishes what is running, for as long as --shutdown-timeout allows; 0, vLLM's default, aborts at once."""
+    mode = "drain" if server.shutdown_timeout else "abort"
+    LOG.info("shutdown: mode=%s timeout=%gs", mode, server.shutdown_timeout)
+    aborted = await engine_loop.drain(server.shutdown_timeout)
+    LOG.info("shutdown: engine stopped, %d requests aborted", aborted)
+
+
+def _http_configuration(
+    engine: Engine, server: Server, engine_loop: EngineLoop, registry: CollectorRegistry
+) -> uvicorn.Config:
+    if server.quiet_paths:
+        logging.getLogger("uvicorn.access").addFilter(_QuietPaths(server.quiet_paths))
+    return uvicorn.Config(
+        make_app(engine, server, engine_loop, registry),
+        host=server.host,
+        port=server.port,
+        loop="none",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        access_log=server.access_log,
+        log_level=server.log_level,
+        timeout_graceful_shutdown=CLOSE_SECONDS,
+    )

@@ -1,0 +1,238 @@
+"""What the flags mean: frozen descriptions of the engine and of the server in front of it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from infra.accelerators import Accelerator
+from infra.choices import UnknownNameError
+from local.engine.limits import default_running, default_step_tokens
+from local.engine.machine import Machine
+from local.engine.memory import GIB, Placement, kv_blocks, kv_pool_gib, longest_context
+from local.engine.precision import weight_precision, weights_gib
+from local.engine.refusal import Refused
+from local.engine.timing import StepTime, step_time
+from serving.models import Model, model
+
+DEFAULT_UTILISATION = 0.92
+DEFAULT_BLOCK_SIZE = 16
+"""Tokens per KV block of vLLM on CUDA."""
+
+AUTO_LENGTH = -1
+
+BUCKET_FAMILIES = frozenset(
+    {
+        "request_latency", "time_to_first_token", "inter_token_latency", "iteration_tokens", "request_params_n",
+        "request_num_preemptions", "request_tokens", "kv_cache_residency",
+    }
+)  # fmt: skip
+"""Keys of --custom-histogram-buckets."""
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What runs: the model on its GPUs, the memory that is left, and the limits of a step."""
+
+    model: Model
+    accelerator: Accelerator
+    tensor_parallel: int
+    precision: str
+    weights_gib: float
+    max_model_len: int
+    max_running: int
+    step_tokens: int
+    utilisation: float
+    block_size: int
+    blocks: int
+    kv_pool_gib: float
+    kv_cache_dtype: str
+    prefix_caching: bool
+    graphs: bool
+    timing: StepTime
+
+
+@dataclass(frozen=True)
+class Server:
+    """What is in front: names, address, keys, bounds of the queue, and how much is said.
+
+    stream_interval: tokens per event of a streamed reply, at least.
+    """
+
+    served_names: tuple[str, ...]
+    host: str
+    port: int
+    api_keys: tuple[str, ...]
+    shutdown_timeout: float
+    max_queued_requests: int | None
+    max_queued_tokens: int | None
+    stream_interval: int
+    histogram_buckets: Mapping[str, Sequence[float]]
+    statistics: bool
+    tools: bool
+    prompt_details: bool
+    usage_always: bool
+    access_log: bool
+    quiet_paths: frozenset[str]
+    log_level: str
+
+
+def given(value: Value | None, default: Value) -> Value:
+    """The flag's value, or vLLM's default where it was not given."""
+    return default if value is None else value
+
+
+def engine_settings(flags: argparse.Namespace, machine: Machine) -> Engine:
+    """The engine that these flags start on this machine. Raises Refused on what vLLM refuses."""
+    served = served_model(flags)
+    gpu = machine.accelerator
+    tensor_parallel = given(flags.tensor_parallel_size, 1)
+    check_parallelism(flags, served, tensor_parallel, machine.gpus)
+    precision = weight_precision(
+        served,
+        gpu,
+        flags.quantization,
+        given(flags.dtype, "auto"),
+        flags.allow_deprecated_quantization is True,
+    )
+    step_tokens = at_least(
+        "max_num_batched_tokens", 1, flags.max_num_batched_tokens, default_step_tokens(gpu)
+    )
+    max_running = at_least("max_num_seqs", 1, flags.max_num_seqs, min(default_running(gpu), step_tokens))
+    if step_tokens < max_running:
+        raise Refused(
+            f"max_num_batched_tokens ({step_tokens}) must be greater than or equal to max_num_seqs ({max_running})."
+        )
+    utilisation = given(flags.gpu_memory_utilization, DEFAULT_UTILISATION)
+    if not 0 < utilisation <= 1:
+        raise Refused(f"gpu_memory_utilization must be greater than 0 and at most 1, got {utilisation}.")
+    kv_cache_dtype = given(flags.kv_cache_dtype, "auto")
+    placement = Placement(
+        model=served,
+        accelerator=gpu,
+        weights_gib=weights_gib(served, precision),
+        tensor_parallel=tensor_parallel,
+        utilisation=utilisation,
+        step_tokens=step_tokens,
+        block_size=at_least("block_size", 1, flags.block_size, DEFAULT_BLOCK_SIZE),
+        kv_bytes_per_value=1 if "8" in kv_cache_dtype else 2,
+        graphs=flags.enforce_eager is not True,
+    )
+    pool = kv_pool_gib(placement)
+    if flags.kv_cache_memory_bytes is not None:
+        pool = flags.kv_cache_memory_bytes / GIB
+    max_model_len = context_length(flags, placement, pool)
+    return Engine(
+        model=served,
+        accelerator=gpu,
+        tensor_parallel=tensor_parallel,
+        precision=precision,
+        weights_gib=placement.weights_gib,
+        max_model_len=max_model_len,
+        max_running=max_running,
+        step_tokens=step_tokens,
+        utilisation=utilisation,
+        block_size=placement.block_size,
+        blocks=given(flags.num_gpu_blocks_override, kv_blocks(placement, max_model_len, pool)),
+        kv_pool_gib=pool,
+        kv_cache_dtype=kv_cache_dtype,
+        prefix_caching=flags.enable_prefix_caching is not False,
+        graphs=placement.graphs,
+        timing=step_time(served, gpu, precision, tensor_parallel),
+    )
+
+
+def server_settings(flags: argparse.Namespace, machine: Machine) -> Server:
+    """The server that these flags start. Raises Refused on what vLLM refuses."""
+    host, port = machine.listen or (given(flags.host, "0.0.0.0"), given(flags.port, 8000))
+    return Server(
+        served_names=tuple(given(flags.served_model_name, [served_model(flags).name])),
+        host=host,
+        port=port,
+        api_keys=tuple(given(flags.api_key, [])),
+        shutdown_timeout=at_least("shutdown_timeout", 0, flags.shutdown_timeout, 0),
+        max_queued_requests=optional_bound("max_num_queued_reqs", flags.max_num_queued_reqs),
+        max_queued_tokens=optional_bound("max_num_queued_tokens", flags.max_num_queued_tokens),
+        stream_interval=at_least("stream_interval", 1, flags.stream_interval, 1),
+        histogram_buckets=custom_buckets(flags.custom_histogram_buckets),
+        statistics=flags.disable_log_stats is not True,
+        tools=flags.enable_auto_tool_choice is True,
+        prompt_details=flags.enable_prompt_tokens_details is True,
+        usage_always=flags.enable_force_include_usage is True,
+        access_log=flags.disable_uvicorn_access_log is not True,
+        quiet_paths=frozenset(given(flags.disable_access_log_for_endpoints, "").split(",")) - {""},
+        log_level=given(flags.uvicorn_log_level, "info"),
+    )
+
+
+def served_model(flags: argparse.Namespace) -> Model:
+    """The model to serve. The emulator knows the models of one table; Refused for any other."""
+    name = flags.model if flags.model_tag is None else flags.model_tag
+    if name is None:
+        raise Refused("no model given: vllm serve MODEL [flags]")
+    try:
+        return model(name)
+    except UnknownNameError as error:
+        raise Refused(f"the emulator knows only the models of serving/data/models.yaml: {error}") from None
+
+
+def check_parallelism(flags: argparse.Namespace, served: Model, tensor_parallel: int, gpus: int) -> None:
+    at_least("tensor_parallel_size", 1, tensor_parallel, 1)
+    for name in ("pipeline_parallel_size", "data_parallel_size"):
+        if given(getattr(flags, name), 1) != 1:
+            raise Refused(f"the emulator has one engine and one stage: --{name.replace('_', '-')} must be 1")
+    if served.attention_heads % tensor_parallel:
+        raise Refused(
+            f"Total number of attention heads ({served.attention_heads}) must be divisible by tensor parallel size "
+            f"({tensor_parallel})."
+        )
+    if tensor_parallel > gpus:
+        raise Refused(
+            f"World size ({tensor_parallel}) is larger than the number of available GPUs ({gpus}) in this node."
+        )
+
+
+def context_length(flags: argparse.Namespace, placement: Placement, pool_gib: float) -> int:
+    """--max-model-len: given, the model's own, or with `auto` the longest that fits the pool."""
+    longest = placement.model.max_context
+    asked = at_least("max_model_len", AUTO_LENGTH, flags.max_model_len, longest)
+    if asked == AUTO_LENGTH:
+        return longest_context(placement, pool_gib, longest)
+    if asked > longest:
+        raise Refused(
+            f"User-specified max_model_len ({asked}) is greater than the derived max_model_len "
+            f"(max_position_embeddings={longest} in model's config.json)."
+        )
+    if asked == 0:
+        raise Refused("max_model_len must be at least 1, got 0.")
+    return asked
+
+
+def custom_buckets(value: object) -> Mapping[str, Sequence[float]]:
+    """--custom-histogram-buckets: {family: ascending positive bounds}."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict) or not set(value) <= BUCKET_FAMILIES:
+        raise Refused(
+            f"custom_histogram_buckets takes a JSON object with keys among {sorted(BUCKET_FAMILIES)}."
+        )
+    for family, bounds in value.items():
+        numbers = isinstance(bounds, list) and all(isinstance(bound, int | float) for bound in bounds)
+        if not numbers or not bounds or sorted(set(bounds)) != bounds or bounds[0] <= 0:
+            raise Refused(f"custom_histogram_buckets[{family!r}]: bounds must be ascending positive numbers.")
+    return value
+
+
+def at_least(name: str, minimum: int, value: int | None, default: int) -> int:
+    chosen = given(value, default)
+    if chosen < minimum:
+        raise Refused(f"{name} must be at least {minimum}, got {chosen}.")
+    return chosen
+
+
+def optional_bound(name: str, value: int | None) -> int | None:
+    return None if value is None else at_least(name, 0, value, 0)

@@ -1,0 +1,111 @@
+"""Sends a streamed reply: one event for what is new in a choice, as soon as the engine has it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from local.engine.answers import DONE, Answer, Head, event, usage
+from local.engine.engine_loop import Request
+from local.engine.generation import choice_text
+
+
+@dataclass(frozen=True)
+class Stream:
+    """How a reply is streamed.
+
+    prompts: how many the request has; echoes: text before each choice's own; usage_at_end and usage_always: the
+    caller's stream_options; interval: tokens that an event waits for.
+    """
+
+    head: Head
+    answer: Answer
+    prompts: int
+    echoes: list[str]
+    keep_stop: bool
+    usage_at_end: bool
+    usage_always: bool
+    prompt_details: bool
+    interval: int
+
+
+async def events(stream: Stream, request: Request) -> AsyncIterator[bytes]:
+    """The events of a reply, several choices interleaved, ending with [DONE]."""
+    sent = [0] * len(request.choices)
+    open_choices = set(range(len(request.choices)))
+    opened = False
+    while open_choices:
+        await request.advanced.wait()
+        request.advanced.clear()
+        if not opened:
+            opened = True
+            for index in range(len(request.choices)):
+                opening = stream.answer.opening(stream.head, index)
+                if opening is not None:
+                    yield _event(stream, request, opening)
+        for index in sorted(open_choices):
+            choice = request.choices[index]
+            start, end = sent[index], choice.sequence.generated
+            ended = choice if choice.finished else None
+            if ended is None and (end == start or (start and end - start < stream.interval)):
+                continue
+            text = choice_text(choice, start, end, stream.keep_stop)
+            if not start:
+                text = stream.echoes[index] + text
+            chunk = stream.answer.chunk(stream.head, index, text, ended)
+            if ended is not None:
+                open_choices.discard(index)
+                if not stream.usage_at_end:
+                    chunk["system_fingerprint"] = stream.head.fingerprint
+            sent[index] = end
+            yield _event(stream, request, chunk)
+    if stream.usage_at_end:
+        counts = usage(request, stream.prompts, stream.prompt_details)
+        yield event(stream.answer.closing(stream.head, counts))
+    yield DONE
+
+
+def _event(stream: Stream, request: Request, body: dict[str, object]) -> bytes:
+    if stream.usage_always:
+        body["usage"] = usage(request, stream.prompts, details=False)
+    return event(body)
+
+
+class EventStream(Response):
+    """Server-sent events that end when the reply does or the caller leaves, whichever is first."""
+
+    def __init__(
+        self, body: AsyncIterator[bytes], on_leave: Callable[[], None], headers: dict[str, str]
+    ) -> None:
+        super().__init__(headers={**headers, "content-type": "text/event-stream; charset=utf-8"})
+        del self.headers["content-length"]
+        self._events = body
+        self._on_leave = on_leave
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        writer = asyncio.ensure_future(self._write(send))
+        left = asyncio.ensure_future(caller_left(receive))
+        try:
+            await asyncio.wait((writer, left), return_when=asyncio.FIRST_COMPLETED)
+            if writer.done():
+                await writer
+        finally:
+            self._on_leave()
+            for task in (writer, left):
+                task.cancel()
+
+    async def _write(self, send: Send) -> None:
+        async for chunk in self._events:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def caller_left(receive: Receive) -> None:
+    """Returns when the caller has closed the connection."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

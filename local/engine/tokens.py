@@ -1,0 +1,73 @@
+"""Counts tokens without a tokenizer.
+
+A token is four bytes of UTF-8. English prose has 4.2 to 4.5 bytes per token with the vocabularies of Llama 3 and
+Qwen 3, source code about 3.3, Chinese text about 4 (1.3 characters): one number serves all of them to within a
+third, and the emulator needs no vocabulary. A prompt given as token ids is counted exactly.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+BYTES_PER_TOKEN = 4
+
+TURN_BYTES = 5 * BYTES_PER_TOKEN
+"""What a chat template puts around one message: five tokens in the templates of Llama 3 and Qwen 3."""
+
+REPLY_BYTES = 3 * BYTES_PER_TOKEN
+"""What a chat template puts before the reply: three tokens."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One prompt: its length in tokens, and keys by which its KV blocks can be recognised.
+
+    content: the prompt's bytes, `bytes_per_token` for each token.
+    """
+
+    content: bytes
+    bytes_per_token: int
+
+    @cached_property
+    def tokens(self) -> int:
+        return -(-len(self.content) // self.bytes_per_token)
+
+    @cached_property
+    def fingerprint(self) -> int:
+        """The same in every process, unlike `hash`, so that a reply is the same after a restart."""
+        return zlib.crc32(self.content)
+
+    def block_keys(self, block_size: int) -> list[int]:
+        """A key for each full block of `block_size` tokens.
+
+        Equal keys mean equal prompts up to the end of that block, so a chain of equal keys is a shared prefix.
+        """
+        width = block_size * self.bytes_per_token
+        keys = []
+        key = 0
+        for end in range(width, len(self.content) + 1, width):
+            key = hash((key, self.content[end - width : end]))
+            keys.append(key)
+        return keys
+
+
+def text_prompt(text: str) -> Prompt:
+    return Prompt(text.encode("utf-8", "surrogatepass"), BYTES_PER_TOKEN)
+
+
+def token_prompt(ids: Sequence[int]) -> Prompt:
+    """A prompt given as token ids, four bytes each: ids are below 2^32."""
+    return Prompt(b"".join(token.to_bytes(4, "little") for token in ids), 4)
+
+
+def chat_prompt(turns: Sequence[tuple[str, str]]) -> Prompt:
+    """The prompt that a chat template makes of (role, text) pairs."""
+    parts = []
+    for role, text in turns:
+        parts.append(f"<{role}>".encode().ljust(TURN_BYTES, b"\0")[:TURN_BYTES])
+        parts.append(text.encode("utf-8", "surrogatepass"))
+    parts.append(b"<reply>".ljust(REPLY_BYTES, b"\0"))
+    return Prompt(b"".join(parts), BYTES_PER_TOKEN)
