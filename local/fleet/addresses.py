@@ -11,6 +11,10 @@ import ipaddress
 _RANGES = ("198.51.100.0/24", "203.0.113.0/24", "192.0.2.0/24")
 
 
+class NoFreeAddress(LookupError):
+    """Every documentation address is a pod's."""
+
+
 class AddressPool:
     """Hands out pod addresses, 762 of them, none twice at a time."""
 
@@ -22,13 +26,13 @@ class AddressPool:
         """`preferred` if it is free, else the address that has been free for longest.
 
         Raises:
-            LookupError: more pods than addresses.
+            NoFreeAddress: more pods than addresses.
         """
         if preferred is not None and preferred in self._free:
             self._free.remove(preferred)
             return preferred
         if not self._free:
-            raise LookupError(f"more than {len(self._known)} pods: no documentation address is left")
+            raise NoFreeAddress(f"more than {len(self._known)} pods: no documentation address is left")
         return self._free.pop(0)
 
     def release(self, address: str) -> None:

@@ -18,7 +18,7 @@ from local.fleet.images import Program, program_of
 from local.fleet.kube import Container, Node, Pod
 from local.fleet.processes import POD_VARIABLE, Launch
 from local.fleet.rewrite import Rewriter
-from local.paths import ROOT, STATE_VARIABLE
+from local.paths import PROCESS_MARKER, ROOT
 
 ACCELERATOR_LABEL = "llm-platform/accelerator"
 GPU_RESOURCE = "nvidia.com/gpu"
@@ -171,7 +171,7 @@ def _launch(
         "TMPDIR": str(temporary),
     }
     environment |= {name: rewriter.text(value) for name, value in variables.items() if name != "PATH"}
-    environment |= {STATE_VARIABLE: str(place.state), POD_VARIABLE: pod.metadata.uid}
+    environment |= {PROCESS_MARKER: str(place.state), POD_VARIABLE: pod.metadata.uid}
     environment |= _program_environment(pod, container, environment, rewriter, place)
     return Launch(argv=argv, environment=environment, folder=_folder(container, rewriter, place))
 

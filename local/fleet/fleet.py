@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from local.fleet.addresses import AddressPool
+from local.fleet.addresses import AddressPool, NoFreeAddress
 from local.fleet.api import Api, ApiError
 from local.fleet.endpoints import Endpoints
 from local.fleet.events import Events
@@ -136,7 +136,13 @@ class Fleet:
             if pod.metadata.deletion_grace_period_seconds != 0:
                 self._in_background(self._remove(pod))
         elif pod.status.phase not in _OVER:
+            self._run(pod, node)
+
+    def _run(self, pod: Pod, node: Node) -> None:
+        try:
             self._runners[pod.metadata.uid] = PodRunner(pod, node, self._host, self._closed)
+        except NoFreeAddress as error:
+            self._events.emit(pod, "Warning", "FailedCreatePodSandBox", str(error))
 
     def _closed(self, runner: PodRunner) -> None:
         uid = runner.pod.metadata.uid

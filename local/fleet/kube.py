@@ -7,9 +7,9 @@ API server has validated the object, and a newer server may send more.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 RestartPolicy = Literal["Always", "OnFailure", "Never"]
@@ -20,6 +20,14 @@ DEFAULT_MODE = 0o644
 
 class _Object(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_means_absent(cls, value: Any) -> Any:
+        # Go writes an empty list without `omitempty` as null.
+        if isinstance(value, dict):
+            return {name: item for name, item in value.items() if item is not None}
+        return value
 
 
 class OwnerReference(_Object):

@@ -26,7 +26,7 @@ from local.fleet.host import Settings
 from local.fleet.kube import Service
 from local.fleet.ports import ADDRESS_ANNOTATION, PortAllocator
 from local.fleet.processes import POD_VARIABLE, Launch, kill_group, start
-from local.paths import STATE_VARIABLE
+from local.paths import PROCESS_MARKER
 
 log = logging.getLogger(__name__)
 
@@ -204,7 +204,7 @@ class LoadBalancer:
         argv += ["--concurrency", "1", "--log-level", "warning"]
         environment = {
             "PATH": os.environ.get("PATH", os.defpath),
-            STATE_VARIABLE: str(self._state),
+            PROCESS_MARKER: str(self._state),
             POD_VARIABLE: "load-balancer",
         }
         while True:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -27,6 +28,8 @@ from local.fleet.sandbox import Sandbox
 from local.fleet.status import Failure, Progress, pod_status, wire_status
 from local.fleet.tokens import request_tokens
 from local.fleet.volumes import MissingSource
+
+log = logging.getLogger(__name__)
 
 HOST_ADDRESS = "127.0.0.1"
 
@@ -58,6 +61,7 @@ class PodRunner:
         self._publisher = StatusPublisher(host.api, self._path, self._wire)
         self._tasks = [asyncio.create_task(self._publisher.run())]
         self._life = asyncio.create_task(self._live())
+        self._life.add_done_callback(self._report)
         self._end: asyncio.Task[None] | None = None
         if pod.spec.active_deadline_seconds is not None:
             self._tasks.append(asyncio.create_task(self._deadline(float(pod.spec.active_deadline_seconds))))
@@ -327,6 +331,12 @@ class PodRunner:
             except httpx.HTTPError:
                 pass
             await asyncio.sleep(_RETRY_SECONDS)
+
+    def _report(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            log.error("pod %s", self._path, exc_info=error)
+            self.event("Warning", "FailedSync", f"the fleet failed on this pod: {error}", "")
 
     # The status.
 

@@ -10,18 +10,19 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-from local.paths import STATE_VARIABLE
+from local.paths import PROCESS_MARKER
 
 log = logging.getLogger(__name__)
 
 POD_VARIABLE = "LLM_PLATFORM_POD"
-"""Environment variable with the pod's uid: tells a container's process from the cluster's own."""
+"""Environment variable with the pod's uid: tells a container's process from the cluster's own parts."""
 
 _LAUNCH = Path(__file__).with_name("launch.py")
 _OUTPUT_LIMIT = 4096  # bytes of a hook's or probe's output that a message may carry
@@ -76,26 +77,29 @@ async def run(launch: Launch, timeout: float) -> Result:
     Raises:
         CommandNotFound: nothing to run under that name.
     """
-    process = await asyncio.create_subprocess_exec(
-        _executable(launch),
-        *launch.argv[1:],
-        env=dict(launch.environment),
-        cwd=launch.folder,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    try:
-        async with asyncio.timeout(timeout):
-            output, _ = await process.communicate()
-    except TimeoutError:
-        return Result(exit_code=None, output="")
-    finally:
-        kill_group(process)
-    return Result(
-        exit_code=exit_code(process), output=output[-_OUTPUT_LIMIT:].decode(errors="replace").strip()
-    )
+    # A file and not a pipe: what the command leaves running in the background would hold a pipe open.
+    with tempfile.TemporaryFile() as output:
+        process = await asyncio.create_subprocess_exec(
+            _executable(launch),
+            *launch.argv[1:],
+            env=dict(launch.environment),
+            cwd=launch.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+        try:
+            async with asyncio.timeout(timeout):
+                await process.wait()
+        except TimeoutError:
+            return Result(exit_code=None, output="")
+        finally:
+            kill_group(process)
+            await process.wait()
+        output.seek(max(0, output.seek(0, os.SEEK_END) - _OUTPUT_LIMIT))
+        text = output.read().decode(errors="replace").strip()
+    return Result(exit_code=exit_code(process), output=text)
 
 
 def terminate(process: asyncio.subprocess.Process) -> None:
@@ -131,7 +135,7 @@ def sweep(state: Path) -> list[int]:
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             variables = process.environ()
-            if variables.get(STATE_VARIABLE) == str(state) and POD_VARIABLE in variables:
+            if variables.get(PROCESS_MARKER) == str(state) and POD_VARIABLE in variables:
                 process.kill()
                 found.append(process.pid)
     return found

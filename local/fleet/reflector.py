@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import httpx
+from pydantic import ValidationError
 
 from local.fleet.api import Api, ApiError
 from local.fleet.kube import ApiObject
@@ -76,8 +77,9 @@ class Reflector(Generic[T]):
         answer = await self._api.get(self._path, **self._parameters)
         found: dict[Key, T] = {}
         for item in answer.get("items") or []:
-            parsed = self._model.model_validate(item)
-            found[_key(parsed)] = parsed
+            parsed = self._parse(item)
+            if parsed is not None:
+                found[_key(parsed)] = parsed
         for key in [key for key in self._items if key not in found]:
             self._changed(key, self._items.pop(key), None)
         for key, item in found.items():
@@ -94,13 +96,22 @@ class Reflector(Generic[T]):
                         log.warning("watch of %s: %s", self._path, status.get("message"))
                     return ""
                 version = event["object"]["metadata"]["resourceVersion"]
-                if event["type"] != "BOOKMARK":
-                    self._apply(event["type"], self._model.model_validate(event["object"]))
+                parsed = None if event["type"] == "BOOKMARK" else self._parse(event["object"])
+                if parsed is not None:
+                    self._apply(event["type"], parsed)
         except httpx.TransportError as error:
             # The API server went away or ended the stream in mid-line; the version is still good.
             log.debug("watch of %s ended: %s", self._path, error)
             await asyncio.sleep(_FIRST_RETRY_SECONDS)
         return version
+
+    def _parse(self, item: dict[str, Any]) -> T | None:
+        try:
+            return self._model.model_validate(item)
+        except ValidationError as error:
+            # One object that the fleet cannot read must not end every other pod's processes.
+            log.error("%s: cannot read %s: %s", self._path, item.get("metadata", {}).get("name"), error)
+            return None
 
     def _apply(self, kind: str, item: T) -> None:
         key = _key(item)
