@@ -31,6 +31,9 @@ class KeptFolder:
     module: str
     path: str
     name: str
+    """Folder beside the program that they are copied to."""
+    files: tuple[str, ...] = ()
+    """File names to keep; empty for all."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,11 @@ class GoModule:
     ldflags: tuple[str, ...]
     keep: tuple[KeptFolder, ...]
     edits: tuple[SourceEdit, ...]
+    tags: tuple[str, ...] = ()
+
+    def built_with(self) -> tuple[object, ...]:
+        """Everything outside go.mod and go.sum that changes what a build leaves behind."""
+        return self.ldflags, self.tags, self.keep, self.edits
 
 
 @dataclass(frozen=True)
@@ -84,7 +92,7 @@ class Tool:
         for part in (
             (self.module.folder / "go.mod").read_bytes(),
             (self.module.folder / "go.sum").read_bytes(),
-            repr((self.package, self.version, self.module.ldflags, self.module.edits)).encode(),
+            repr((self.package, self.version, *self.module.built_with())).encode(),
             f"{go_version} {platform.system()} {platform.machine()}".encode(),
         ):
             digest.update(hashlib.sha256(part).digest())
@@ -99,11 +107,15 @@ def load(path: Path = FOLDER / "tools.toml") -> tuple[Tool, ...]:
             name=name,
             folder=path.parent / name,
             ldflags=tuple(row["ldflags"]),
-            keep=tuple(KeptFolder(kept["module"], kept["path"], kept["as"]) for kept in row.get("keep", ())),
+            keep=tuple(
+                KeptFolder(kept["module"], kept["path"], kept["as"], tuple(kept.get("files", ())))
+                for kept in row.get("keep", ())
+            ),
             edits=tuple(
                 SourceEdit(edit["module"], edit["path"], edit["from"], edit["to"])
                 for edit in row.get("edits", ())
             ),
+            tags=tuple(row.get("tags", ())),
         )
         for name, row in document["module"].items()
     }

@@ -136,17 +136,18 @@ def build(tool: Tool, folder: Path, log: Path, tick: Callable[[], None]) -> None
     try:
         with tempfile.TemporaryDirectory() as scratch:
             command = ["go", "build", "-trimpath", "-ldflags", " ".join(map(tool.fill, tool.module.ldflags))]
+            if tool.module.tags:
+                command += ["-tags", ",".join(tool.module.tags)]
             if tool.module.edits:
                 command += ["-modfile", str(_patched_modules(tool.module, Path(scratch)))]
             command += ["-o", str(folder / tool.name), tool.package]
             _run(command, tool.module.folder, log, tick)
         for kept in tool.module.keep:
-            shutil.copytree(
-                _module_folder(tool.module, kept.module) / kept.path,
-                folder / kept.name,
-                dirs_exist_ok=True,
-                copy_function=shutil.copyfile,
-            )
+            source = _module_folder(tool.module, kept.module) / kept.path
+            (folder / kept.name).mkdir(exist_ok=True)
+            for file in source.iterdir():
+                if file.is_file() and (not kept.files or file.name in kept.files):
+                    shutil.copyfile(file, folder / kept.name / file.name)
     except subprocess.CalledProcessError as error:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-20:]) if log.exists() else error.stderr
         raise ToolFailure(
