@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from local.paths import KUBECONFIG, PULUMI_BACKEND, PULUMI_HOME, ROOT
+from local.paths import BIN, KUBECONFIG, PULUMI_BACKEND, PULUMI_HOME, ROOT
 
 KUBERNETES_PLUGIN_VERSION: Final = "4.34.2"
 """The version that pulumi-kubernetes in requirements.lock asks for."""
@@ -27,18 +27,28 @@ _PLUGIN: Final = "pulumi-resource-kubernetes"
 _STAND_IN_MARK: Final = "# Stand-in made by local/pulumi/install.py"
 
 _DOWNLOAD_SECONDS: Final = 60.0
-"""The plugin is about 40 MB. Where it takes longer than a minute a cluster should not wait for it: the stand-in
-does, and `pulumi plugin install resource kubernetes` at leisure ends its use."""
+"""The plugin is about 40 MB. Where it takes longer than a minute a cluster should not wait for it: the
+stand-in serves, and `pulumi plugin install resource kubernetes` at leisure ends its use."""
 
 PASSPHRASE: Final = "local"
-"""Not a secret: the local stack holds none. Pulumi wants one to derive the key that encrypts secret values in a
-state file on this machine; `encryptionsalt` in stacks/Pulumi.local.yaml belongs to it."""
+"""Not a secret: the local stack holds none. Pulumi wants one to derive the key that encrypts secret values in
+a state file on this machine; `encryptionsalt` in stacks/Pulumi.local.yaml belongs to it."""
 
 Source = Literal["official", "stand-in"]
 
 
 class InstallationError(RuntimeError):
     """Pulumi cannot be put in place; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where Pulumi keeps its things for one cluster."""
+
+    home: Path = PULUMI_HOME
+    backend: Path = PULUMI_BACKEND
+    binaries: Path = BIN
+    """Gets a link `pulumi` to the CLI in use."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +62,7 @@ class Installation:
     kubernetes_reason: str
     """Why the plugin is the one it is, in a few words."""
 
-    def describe(self) -> list[str]:
+    def lines(self) -> list[str]:
         """Lines for people: what is in use and why."""
         host = "official" if self.language_host == "official" else "stand-in (none beside pulumi or on PATH)"
         return [
@@ -61,11 +71,12 @@ class Installation:
         ]
 
 
-def environment() -> dict[str, str]:
+def environment(folders: Folders | None = None) -> dict[str, str]:
     """Variables with which plain `pulumi up -s local` works in the checkout."""
+    chosen = Folders() if folders is None else folders
     return {
-        "PULUMI_HOME": str(PULUMI_HOME),
-        "PULUMI_BACKEND_URL": PULUMI_BACKEND.as_uri(),
+        "PULUMI_HOME": str(chosen.home),
+        "PULUMI_BACKEND_URL": chosen.backend.as_uri(),
         "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "PULUMI_PYTHON_CMD": sys.executable,
@@ -73,62 +84,84 @@ def environment() -> dict[str, str]:
     }
 
 
-def prepare(pulumi: Path) -> Installation:
-    """Puts in place what this CLI needs to run the program. Safe to repeat; a failed download is not.
+def prepare(pulumi: Path, folders: Folders | None = None, prefer: Source = "official") -> Installation:
+    """Puts in place what this CLI needs to run the program. Safe to repeat; a failed download is not
+    repeated.
 
-    Raises InstallationError if `pulumi` is not an executable file or the plugin folder cannot be written.
+    `prefer="stand-in"` looks for nothing official: for the stand-ins' own tests. Raises InstallationError if
+    `pulumi` is not an executable file or the folders cannot be written.
     """
+    chosen = Folders() if folders is None else folders
     if not os.access(pulumi, os.X_OK):
-        raise InstallationError(f"{pulumi} is not an executable file: build the tools first (`make up` does)")
+        raise InstallationError(f"{pulumi} is not an executable file: `make up` builds the tools first")
     try:
-        PULUMI_BACKEND.mkdir(parents=True, exist_ok=True)
-        command, language_host = _language_host(pulumi)
-        plugin, reason = _kubernetes_plugin(command)
+        for folder in (chosen.home, chosen.backend, chosen.binaries):
+            folder.mkdir(parents=True, exist_ok=True)
+        command: Path | None = pulumi if prefer == "official" and has_official_host(pulumi) else None
+        language_host: Source = "stand-in" if command is None else "official"
+        if command is None:
+            command = _put_language_host(pulumi, chosen.home)
+        reason = "asked for" if prefer == "stand-in" else _missing_plugin(command, chosen)
+        if reason is not None:
+            _put_plugin(chosen.home)
+        _link(chosen.binaries / "pulumi", command)
     except OSError as error:
-        raise InstallationError(f"{PULUMI_HOME} cannot be prepared: {error}") from error
-    return Installation(command, language_host, plugin, reason)
-
-
-def _language_host(pulumi: Path) -> tuple[Path, Source]:
-    beside = pulumi.resolve().parent / _LANGUAGE_HOST
-    on_path = shutil.which(_LANGUAGE_HOST)
-    candidates = [beside, *([] if on_path is None else [Path(on_path)])]
-    if any(os.access(found, os.X_OK) and not _is_stand_in(found) for found in candidates):
-        return pulumi, "official"
-    folder = PULUMI_HOME / "bin"
-    folder.mkdir(parents=True, exist_ok=True)
-    command = folder / "pulumi"
-    # The CLI looks for its host beside its own file, links resolved: a symbolic link would look in the tool cache.
-    _place(pulumi.resolve(), command)
-    _write_launcher(folder / _LANGUAGE_HOST, "local.pulumi.language")
-    return command, "stand-in"
-
-
-def _kubernetes_plugin(pulumi: Path) -> tuple[Source, str]:
-    plugins = PULUMI_HOME / "plugins"
-    target = plugins / _PLUGIN_FOLDER
-    launcher = target / _PLUGIN
-    if launcher.exists() and not _is_stand_in(launcher):
-        return "official", f"{KUBERNETES_PLUGIN_VERSION} in {_shown(target)}"
-    shared = Path.home() / ".pulumi" / "plugins" / _PLUGIN_FOLDER
-    if (shared / _PLUGIN).exists():
-        shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(shared, target, copy_function=_place)
-        return "official", f"{KUBERNETES_PLUGIN_VERSION} from {shared}"
-    remembered = _remembered_failure()
-    reason = _download(pulumi) if remembered is None else remembered
+        raise InstallationError(f"Pulumi cannot be put in place: {error}") from error
     if reason is None:
-        return "official", f"{KUBERNETES_PLUGIN_VERSION}, downloaded"
-    target.mkdir(parents=True, exist_ok=True)
-    _write_launcher(launcher, "local.pulumi.provider")
-    _remember_failure(reason)
-    return "stand-in", f"the official plugin {KUBERNETES_PLUGIN_VERSION} could not be downloaded: {reason}"
+        return Installation(command, language_host, "official", KUBERNETES_PLUGIN_VERSION)
+    return Installation(command, language_host, "stand-in", reason)
 
 
-def _download(pulumi: Path) -> str | None:
+def has_official_host(pulumi: Path) -> bool:
+    """Whether Pulumi's own Python language host is beside this CLI or on PATH."""
+    on_path = shutil.which(_LANGUAGE_HOST)
+    beside = pulumi.resolve().parent / _LANGUAGE_HOST
+    candidates = [beside] if on_path is None else [beside, Path(on_path)]
+    return any(os.access(found, os.X_OK) and not _is_stand_in(found) for found in candidates)
+
+
+def _put_language_host(pulumi: Path, home: Path) -> Path:
+    command = home / "bin" / "pulumi"
+    # The CLI looks for its host beside its own file, symbolic links resolved; one would lead it to the cache.
+    _place(pulumi.resolve(), command)
+    _write_launcher(command.with_name(_LANGUAGE_HOST), "local.pulumi.language")
+    return command
+
+
+def _missing_plugin(pulumi: Path, folders: Folders) -> str | None:
+    """Why the official plugin is not there, after looking for it and trying to download it; None if it is."""
+    target = folders.home / "plugins" / _PLUGIN_FOLDER
+    if _is_official(target):
+        return None
+    shutil.rmtree(target, ignore_errors=True)
+    shared = Path.home() / ".pulumi" / "plugins" / _PLUGIN_FOLDER
+    if _is_official(shared):
+        shutil.copytree(shared, target, copy_function=_place)
+        return None
+    memory = folders.home / "download-failed.json"
+    reason = _remembered_failure(memory)
+    if reason is None:
+        reason = _download(pulumi, folders)
+    if reason is None and _is_official(target):
+        return None
+    memory.write_text(json.dumps({"version": KUBERNETES_PLUGIN_VERSION, "reason": reason}) + "\n")
+    return f"the official plugin {KUBERNETES_PLUGIN_VERSION} could not be downloaded: {reason}"
+
+
+def _remembered_failure(memory: Path) -> str | None:
+    try:
+        recorded: object = json.loads(memory.read_text())
+    except (OSError, ValueError):
+        return None
+    if isinstance(recorded, Mapping) and recorded.get("version") == KUBERNETES_PLUGIN_VERSION:
+        return str(recorded.get("reason"))
+    return None
+
+
+def _download(pulumi: Path, folders: Folders) -> str | None:
     """Tries once; the reason in a few words if it fails."""
     command = [str(pulumi), "plugin", "install", "resource", "kubernetes", KUBERNETES_PLUGIN_VERSION]
-    variables = {**os.environ, **environment()}
+    variables = {**os.environ, **environment(folders)}
     try:
         done = subprocess.run(
             command, env=variables, capture_output=True, text=True, timeout=_DOWNLOAD_SECONDS, check=False
@@ -138,28 +171,20 @@ def _download(pulumi: Path) -> str | None:
     if done.returncode == 0:
         return None
     lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-    return _shorten(lines[-1]) if lines else f"pulumi plugin install ended with {done.returncode}"
+    return _last_words(lines[-1]) if lines else f"`pulumi plugin install` ended with {done.returncode}"
 
 
-def _shorten(text: str, longest: int = 160) -> str:
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+def _last_words(text: str) -> str:
+    # The CLI puts the cause last, after the name of every step that led to it.
+    return ": ".join(text.split(": ")[-2:])
 
 
-def _memory() -> Path:
-    return PULUMI_HOME / "stand-in.json"
+def _put_plugin(home: Path) -> None:
+    _write_launcher(home / "plugins" / _PLUGIN_FOLDER / _PLUGIN, "local.pulumi.provider")
 
 
-def _remembered_failure() -> str | None:
-    try:
-        recorded: object = json.loads(_memory().read_text())
-    except (OSError, ValueError):
-        return None
-    known = isinstance(recorded, Mapping) and recorded.get("version") == KUBERNETES_PLUGIN_VERSION
-    return str(recorded.get("reason")) if isinstance(recorded, Mapping) and known else None
-
-
-def _remember_failure(reason: str) -> None:
-    _memory().write_text(json.dumps({"version": KUBERNETES_PLUGIN_VERSION, "reason": reason}) + "\n")
+def _is_official(folder: Path) -> bool:
+    return (folder / _PLUGIN).is_file() and not _is_stand_in(folder / _PLUGIN)
 
 
 def _is_stand_in(path: Path) -> bool:
@@ -168,14 +193,15 @@ def _is_stand_in(path: Path) -> bool:
 
 
 def _write_launcher(path: Path, module: str) -> None:
-    # -P keeps the directory that Pulumi starts plugins in off the module path; PYTHONPATH finds this checkout.
-    # A shell script, because a #! line cannot hold an interpreter's path with spaces.
+    # -P keeps the directory that Pulumi starts plugins in off the module path; PYTHONPATH finds this
+    # checkout. A shell script, because a #! line cannot hold an interpreter's path with spaces.
     script = (
         "#!/bin/sh\n"
         f"{_STAND_IN_MARK}\n"
         f'export PYTHONPATH={shlex.quote(str(ROOT))}"${{PYTHONPATH:+:$PYTHONPATH}}"\n'
         f'exec {shlex.quote(sys.executable)} -P -m {module} "$@"\n'
     )
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".new")
     temporary.write_text(script)
     temporary.chmod(0o755)
@@ -184,15 +210,22 @@ def _write_launcher(path: Path, module: str) -> None:
 
 def _place(source: str | Path, target: str | Path) -> None:
     """Puts a file at another path: as a hard link, or as a copy where that is another file system."""
-    target = Path(target)
-    if target.exists() and target.stat().st_size == Path(source).stat().st_size and target.samefile(source):
+    source, target = Path(source), Path(target)
+    if target.exists() and target.samefile(source):
         return
-    target.unlink(missing_ok=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_suffix(".new")
+    temporary.unlink(missing_ok=True)
     try:
-        os.link(source, target)
+        os.link(source, temporary)
     except OSError:
-        shutil.copy2(source, target)
+        shutil.copy2(source, temporary)
+    temporary.replace(target)
 
 
-def _shown(path: Path) -> str:
-    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
+def _link(link: Path, command: Path) -> None:
+    # `make env` puts this folder first on PATH: the CLI that was given may be the link itself.
+    if link.exists() and link.samefile(command):
+        return
+    link.unlink(missing_ok=True)
+    link.symlink_to(command.resolve())

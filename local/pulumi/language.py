@@ -1,3 +1,4 @@
+# ruff: noqa: N802  the methods are named by the protocol
 """Stand-in for Pulumi's Python language host: runs programs and policy packs with this interpreter.
 
 The SDK brings a language server for programs that are functions (the Automation API); here the function is
@@ -14,22 +15,22 @@ import subprocess
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import Queue
-from typing import Any
+from typing import IO, Any
 
 import grpc
+
 import pulumi
-from google.protobuf import empty_pb2
+from local.pulumi.plugin import serve
 from pulumi.automation._server import LanguageServer
 from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2
 
-from local.pulumi.plugin import serve
-
 
 def entry_point(directory: str, entry: str) -> str:
-    """The path to run: the entry point inside the program's directory, or the directory with its __main__.py."""
+    """The path to run: the entry point inside the program's directory, or the directory with its
+    __main__.py."""
     return str(Path(directory, entry)) if entry not in ("", ".") else directory
 
 
@@ -96,7 +97,7 @@ class PythonLanguageHost(LanguageServer):
         self.program = program
         response = super().Run(request, context)
         if response.error:
-            # The SDK's server has logged the message already; bail stops the engine from showing it once more.
+            # The SDK's server has logged the message; bail stops the engine from showing it once more.
             return language_pb2.RunResponse(bail=True)
         return response
 
@@ -121,22 +122,23 @@ class PythonLanguageHost(LanguageServer):
         yield language_pb2.RunPluginResponse(exitcode=process.wait())
 
 
+def _output_of(process: subprocess.Popen[bytes]) -> Iterator[language_pb2.RunPluginResponse]:
+    messages: Queue[language_pb2.RunPluginResponse | None] = Queue()
 
+    def forward(stream: IO[bytes] | None, wrap: Callable[[bytes], language_pb2.RunPluginResponse]) -> None:
+        while stream is not None and (chunk := os.read(stream.fileno(), 65536)):
+            messages.put(wrap(chunk))
+        messages.put(None)
 
-
-def _output_of(process: subprocess.Popen[bytes]) -> Iterator[Any]:
-    chunks: Queue[Any] = Queue()
-
-    def forward(stream: Any, name: str) -> None:
-        while chunk := os.read(stream.fileno(), 65536):
-            chunks.put(language_pb2.RunPluginResponse(**{name: chunk}))
-        chunks.put(None)
-
-    for name in ("stdout", "stderr"):
-        threading.Thread(target=forward, args=(getattr(process, name), name), daemon=True).start()
-    for _ in ("stdout", "stderr"):
-        while (chunk := chunks.get()) is not None:
-            yield chunk
+    streams = (
+        (process.stdout, lambda chunk: language_pb2.RunPluginResponse(stdout=chunk)),
+        (process.stderr, lambda chunk: language_pb2.RunPluginResponse(stderr=chunk)),
+    )
+    for stream, wrap in streams:
+        threading.Thread(target=forward, args=(stream, wrap), daemon=True).start()
+    for _ in streams:
+        while (message := messages.get()) is not None:
+            yield message
 
 
 def main() -> None:

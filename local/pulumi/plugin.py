@@ -13,7 +13,8 @@ from typing import Final
 import grpc
 
 _MESSAGE_BYTES: Final = 400 * 1024 * 1024
-"""Pulumi's own limit; gRPC's default of 4 MiB is less than the state of a large custom resource definition."""
+"""Pulumi's own limit; gRPC's default of 4 MiB is less than the state of a large custom resource
+definition."""
 
 _WORKERS: Final = 64
 """Threads wait for the cluster most of the time; Pulumi runs 4 operations per core unless told otherwise."""

@@ -1,8 +1,8 @@
 """Stand-in for Pulumi's Kubernetes resource plugin, for API servers on this machine only.
 
-Its yardstick is the behaviour of the official plugin 4.34: the same ids, inputs, outputs and marks in the state, so
-that either can continue what the other began. What it leaves out (Helm, YAML and Kustomize components, Patch
-resources, client-side apply) it refuses by name.
+Its yardstick is the behaviour of the official plugin 4.34: the same ids, inputs, outputs and marks in the
+state, so that either can continue what the other began. What it leaves out (Helm, YAML and Kustomize
+components, Patch resources, client-side apply) it refuses by name.
 
 | module | what it knows |
 |---|---|

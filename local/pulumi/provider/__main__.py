@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from pulumi.runtime.proto import provider_pb2_grpc
-
 from local.pulumi.plugin import serve
 from local.pulumi.provider.server import KubernetesProvider
+from pulumi.runtime.proto import provider_pb2_grpc
 
 
 def main() -> None:

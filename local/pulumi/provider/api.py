@@ -17,12 +17,13 @@ _TIMEOUT: Final = httpx.Timeout(60.0, connect=5.0)
 """The API server itself gives up after 60 s; a loopback connection that takes 5 s will not come."""
 
 _CONNECTIONS: Final = httpx.Limits(max_connections=32, max_keepalive_connections=32)
-"""Pulumi runs 4 operations per core at once by default; 32 leaves room without letting a large stack of waiting
-objects open a connection each."""
+"""Pulumi runs 4 operations per core at once by default; 32 leaves room without letting a large stack of
+waiting objects open a connection each."""
 
 
 class ApiError(Exception):
-    """The API server refused a request. `message` is its own, with the path of the field where it names one."""
+    """The API server refused a request. `message` is its own, with the path of the field where it names
+    one."""
 
     def __init__(self, code: int, reason: str, message: str, causes: tuple[Cause, ...]) -> None:
         super().__init__(message)
@@ -217,7 +218,8 @@ class ApiServer:
             )
         except httpx.TransportError as error:
             raise Unreachable(
-                f"the API server {self._server} does not answer ({error}). Is the cluster up? `make status` shows it"
+                f"the API server {self._server} does not answer ({error}). "
+                "Is the cluster up? `make status` shows it"
             ) from error
         if response.is_success:
             return orjson.loads(response.content)

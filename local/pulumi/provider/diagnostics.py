@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any, Final
 
 import grpc
+
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc
 
 STAND_IN: Final = (
-    "A local stand-in for Pulumi's Kubernetes provider is in use (the official plugin 4.34.2 is not installed here). "
+    "A local stand-in for Pulumi's Kubernetes provider is in use: the official plugin is not installed here. "
     "It talks to API servers on this machine only."
 )
 

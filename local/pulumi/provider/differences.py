@@ -35,8 +35,8 @@ def differences(new: Any, old: Any, live: Any) -> list[Difference]:
     """Differences between new inputs and the live object.
 
     Fields that appear in neither the new nor the old inputs belong to the server or to somebody else and are
-    not compared. A value that the old inputs had, the new ones keep and the live object lacks is no difference
-    if it is empty or zero: the server leaves such values out.
+    not compared. A value that the old inputs had, the new ones keep and the live object lacks is no
+    difference if it is empty or zero: the server leaves such values out.
     """
     return list(_compare((), new, old, live))
 
@@ -93,14 +93,14 @@ def prune(live: Any, inputs: Any) -> Any:
 
 def lookup(obj: Any, path: Path) -> tuple[Any, ...]:
     """The value at a path as a tuple of one, or an empty tuple if there is none."""
-    for step in path:
-        if isinstance(step, str) and isinstance(obj, Mapping) and step in obj:
-            obj = obj[step]
-        elif isinstance(step, int) and isinstance(obj, list) and step < len(obj):
-            obj = obj[step]
-        else:
-            return ()
-    return (obj,)
+    if not path:
+        return (obj,)
+    step = path[0]
+    if isinstance(obj, Mapping) and step in obj:
+        return lookup(obj[step], path[1:])
+    if isinstance(obj, list) and isinstance(step, int) and step < len(obj):
+        return lookup(obj[step], path[1:])
+    return ()
 
 
 def format_path(path: Path) -> str:
@@ -118,7 +118,8 @@ def format_path(path: Path) -> str:
 
 
 def parse_path(text: str) -> Path:
-    """The inverse of `format_path`, also for paths in Kubernetes' error messages. `*` stays a step of its own."""
+    """The inverse of `format_path`, also for paths in Kubernetes' error messages. `*` stays a step of its
+    own."""
     path: list[str | int] = []
     position = 0
     while position < len(text):

@@ -38,8 +38,8 @@ def refuse_unsupported(token: str) -> None:
     _, module, kind = token.split(":", 2)
     if module.partition("/")[0] in ("helm.sh", "yaml", "kustomize"):
         raise UnsupportedResource(
-            f"{token} is not supported by the local stand-in for the Kubernetes provider: register the objects "
-            "as typed resources, or install Pulumi's own plugin"
+            f"{token} is not supported by the local stand-in for the Kubernetes provider: register the "
+            "objects as typed resources, or install Pulumi's own plugin"
         )
     if kind.endswith("List"):
         raise UnsupportedResource(f"{token} holds a list; register each object with its own type instead")
@@ -112,8 +112,8 @@ def set_namespace(obj: Object, namespace: str) -> None:
 
 
 def without_namespace(obj: Mapping[str, Any]) -> Object:
-    """A copy for a kind outside namespaces. Before its CustomResourceDefinition is there, a kind is taken to be
-    namespaced, so that the inputs in the state may carry a namespace that the server would refuse."""
+    """A copy for a kind outside namespaces. Before its CustomResourceDefinition is there, a kind is taken to
+    be namespaced, so that the inputs in the state may carry a namespace that the server would refuse."""
     copied = dict(obj)
     copied["metadata"] = {key: value for key, value in copied["metadata"].items() if key != "namespace"}
     return copied

@@ -53,8 +53,8 @@ class Cluster:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         if self.credentials.certificate is not None and self.credentials.key is not None:
-            # The standard library reads client certificates from files only; this one is gone at once and only
-            # its owner can read it meanwhile.
+            # The standard library reads client certificates from files only; this one is gone at once, and
+            # only its owner can read it meanwhile.
             with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
                 file.write(f"{self.credentials.certificate}\n{self.credentials.key}\n")
                 file.flush()
@@ -65,8 +65,8 @@ class Cluster:
 def load(path_or_contents: str, context: str | None, cluster: str | None) -> Cluster:
     """The cluster that a kubeconfig (a path, or its contents) names.
 
-    `context` and `cluster` override the kubeconfig's own choice. Raises KubeconfigError, and NotLoopback where
-    the API server is on another machine.
+    `context` and `cluster` override the kubeconfig's own choice. Raises KubeconfigError, and NotLoopback
+    where the API server is on another machine.
     """
     document, origin, folder = _document(path_or_contents)
     context_name = context if context is not None else _text(document, "current-context")
@@ -105,10 +105,10 @@ def refuse_other_machines(server: str, origin: str) -> None:
         loopback = False
     if not loopback:
         raise NotLoopback(
-            f"{origin} points at {server}, which is not on this machine. The Kubernetes provider in use is a local "
-            "stand-in that only talks to 127.0.0.0/8, ::1 or localhost. For a real cluster install Pulumi's own "
-            "CLI and its plugin (`pulumi plugin install resource kubernetes`) and run without this checkout's "
-            "PULUMI_HOME"
+            f"{origin} points at {server}, which is not on this machine. The Kubernetes provider in use is a "
+            "local stand-in that only talks to 127.0.0.0/8, ::1 or localhost. For a real cluster install "
+            "Pulumi's own CLI and plugin (`pulumi plugin install resource kubernetes`) and run without this "
+            "checkout's PULUMI_HOME"
         )
 
 

@@ -96,8 +96,8 @@ def _set_generated(obj: Object, name: str) -> None:
 def field_manager(inputs: Mapping[str, Any], recorded: str | None) -> str:
     """Who owns the fields: the annotation's choice, else what the state recorded, else a new name.
 
-    One manager per resource, so that two resources that apply to one object conflict instead of overwriting each
-    other.
+    One manager per resource, so that two resources that apply to one object conflict instead of overwriting
+    each other.
     """
     chosen = annotation(inputs, _FIELD_MANAGER)
     if chosen:

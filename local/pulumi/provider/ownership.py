@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from local.pulumi.provider.api import ApiError
 from local.pulumi.provider.differences import Path, lookup, parse_path
 from local.pulumi.provider.values import Object
 
 CREATOR: Final = "pulumi-kubernetes"
-"""Field manager of a creation. It is an Update in Kubernetes' terms, not an Apply, because only a POST fails when
-the object already exists; the first update takes its fields over."""
+"""Field manager of a creation. It is an Update in Kubernetes' terms, not an Apply, because only a POST fails
+when the object already exists; the first update takes its fields over."""
 
 _OURS: Final = ("pulumi-kubernetes", "pulumi-resource-kubernetes", "before-first-apply")
-_BY_HAND: Final = "kubectl"
+_BY_HAND: Final = re.compile(r'conflict with "kubectl[^"]*" using ')
+"""How a conflict names an edit by kubectl. Scaling is no edit: it comes with a subresource, and is contested.
+"""
 
 
 def take_over(live: Object, manager: str) -> list[Object] | None:
-    """managedFields in which `manager` has applied what the creation and people with kubectl have set, so that
-    an apply can change and remove those fields without a conflict; None if there is nothing to take over."""
+    """managedFields in which `manager` has applied what the creation and people with kubectl have set, so
+    that an apply can change and remove those fields without a conflict; None if there is nothing to take
+    over."""
     entries: list[Object] = live["metadata"].get("managedFields", [])
     taken = [entry for entry in entries if _is_ours(entry, live["apiVersion"])]
     if not taken:
@@ -41,8 +46,7 @@ def take_over(live: Object, manager: str) -> list[Object] | None:
 def _is_ours(entry: Mapping[str, Any], api_version: str) -> bool:
     if entry.get("subresource") or entry.get("apiVersion") != api_version:
         return False
-    name = str(entry.get("manager", ""))
-    return name.startswith(_BY_HAND) or (entry.get("operation") == "Update" and name in _OURS)
+    return entry.get("operation") == "Update" and entry.get("manager") in _OURS
 
 
 def _is_applied_by(entry: Mapping[str, Any], manager: str) -> bool:
@@ -56,6 +60,13 @@ def _merge(target: Object, source: Mapping[str, Any]) -> None:
         _merge(target.setdefault(key, {}), value)
 
 
+def contests_only_edits(error: ApiError) -> bool:
+    """Whether an apply conflicts with nothing but edits by hand: those are drift, which an update undoes."""
+    return (
+        error.conflict and bool(error.causes) and all(_BY_HAND.match(cause.message) for cause in error.causes)
+    )
+
+
 def keep_ignored(inputs: Object, live: Object, ignored: Iterable[str], manager: str) -> Object:
     """Inputs in which the fields of ignoreChanges keep their live values, or are left out where somebody else
     owns them and we do not: sending them would claim or contest them."""
@@ -64,7 +75,10 @@ def keep_ignored(inputs: Object, live: Object, ignored: Iterable[str], manager: 
         path = parse_path(text)
         if not path:
             continue
-        if _owned(live, path, manager, ours=False) and not _owned(live, path, manager, ours=True):
+        owners = _owners(live, path)
+        if owners and not any(
+            _is_applied_by(entry, manager) or _is_ours(entry, live["apiVersion"]) for entry in owners
+        ):
             _remove(kept, path)
             continue
         for value in lookup(live, path):
@@ -72,13 +86,12 @@ def keep_ignored(inputs: Object, live: Object, ignored: Iterable[str], manager: 
     return kept
 
 
-def _owned(live: Object, path: Path, manager: str, *, ours: bool) -> bool:
+def _owners(live: Object, path: Path) -> list[Object]:
+    """Entries of managedFields that own the field. Paths through lists have no owner here: managedFields
+    names elements by key or value, not by position."""
     keys = tuple(f"f:{step}" for step in path)
-    return any(
-        lookup(entry.get("fieldsV1", {}), keys)
-        for entry in live["metadata"].get("managedFields", [])
-        if (_is_applied_by(entry, manager) or _is_ours(entry, live["apiVersion"])) == ours
-    )
+    entries: list[Object] = live["metadata"].get("managedFields", [])
+    return [entry for entry in entries if lookup(entry.get("fieldsV1", {}), keys)]
 
 
 def _remove(obj: Object, path: Path) -> None:

@@ -50,7 +50,8 @@ def _container_problems(container: Mapping[str, Any]) -> Iterator[str]:
     if terminated is not None and terminated.get("exitCode", 0) != 0:
         yield f"container {name} {_end(terminated)}"
     elif last is not None and not container.get("ready"):
-        yield f"container {name} has restarted {container.get('restartCount', 0)} times; last time it {_end(last)}"
+        restarts = container.get("restartCount", 0)
+        yield f"container {name} has restarted {restarts} times; last time it {_end(last)}"
 
 
 def _end(terminated: Mapping[str, Any]) -> str:
@@ -62,8 +63,8 @@ def _end(terminated: Mapping[str, Any]) -> str:
 
 
 def explain(api: ApiServer, workload: Object) -> list[str]:
-    """What to tell people about a workload that is not ready: its own conditions, its pods' problems, and where
-    it has no pods the warnings about it. Reading these never fails an operation."""
+    """What to tell people about a workload that is not ready: its own conditions, its pods' problems, and
+    where it has no pods the warnings about it. Reading these never fails an operation."""
     try:
         owner = _pod_owner(api, workload)
         pods = [] if owner is None else _owned_pods(api, owner)

@@ -79,8 +79,14 @@ def propagation_policy(inputs: Mapping[str, Any]) -> str:
 
 def condition(live: Mapping[str, Any], kind: str) -> Mapping[str, Any] | None:
     """The status condition of a type; None if the object has none."""
-    conditions = live.get("status", {}).get("conditions", [])
+    # A definition that is a millisecond old has `conditions: null`.
+    conditions = _status(live).get("conditions") or []
     return next((entry for entry in conditions if entry.get("type") == kind), None)
+
+
+def _status(live: Mapping[str, Any]) -> Mapping[str, Any]:
+    status = live.get("status")
+    return status if isinstance(status, Mapping) else {}
 
 
 def _holds(live: Mapping[str, Any], kind: str) -> bool:
@@ -123,7 +129,7 @@ def _conditions_hold(live: Object, annotated: str) -> Readiness:
 
 
 def _observed(live: Object) -> bool:
-    return live.get("status", {}).get("observedGeneration", 0) >= live["metadata"].get("generation", 0)
+    return _status(live).get("observedGeneration", 0) >= live["metadata"].get("generation", 0)
 
 
 _UNSEEN: Final = _waiting("its controller has not seen the change yet")
@@ -134,7 +140,7 @@ def _deployment(live: Object) -> Readiness:
     # old one is left.
     if not _observed(live):
         return _UNSEEN
-    status = live.get("status", {})
+    status = _status(live)
     wanted = live["spec"].get("replicas", 1)
     updated, total = status.get("updatedReplicas", 0), status.get("replicas", 0)
     available = status.get("availableReplicas", 0)
@@ -148,7 +154,7 @@ def _deployment(live: Object) -> Readiness:
 def _stateful_set(live: Object) -> Readiness:
     if not _observed(live):
         return _UNSEEN
-    status, spec = live.get("status", {}), live["spec"]
+    status, spec = _status(live), live["spec"]
     wanted = spec.get("replicas", 1)
     ready, updated = status.get("readyReplicas", 0), status.get("updatedReplicas", 0)
     strategy = spec.get("updateStrategy", {})
@@ -161,7 +167,7 @@ def _stateful_set(live: Object) -> Readiness:
 def _daemon_set(live: Object) -> Readiness:
     if not _observed(live):
         return _UNSEEN
-    status = live.get("status", {})
+    status = _status(live)
     wanted = status.get("desiredNumberScheduled", 0)
     rolling = live["spec"].get("updateStrategy", {}).get("type") != "OnDelete"
     updated, available = status.get("updatedNumberScheduled", 0), status.get("numberAvailable", 0)
@@ -176,7 +182,7 @@ def _job(live: Object) -> Readiness:
     failed = condition(live, "Failed")
     if failed is not None and failed.get("status") == "True":
         return Readiness(ready=False, failed=True, detail=_explanation(failed))
-    status = live.get("status", {})
+    status = _status(live)
     if status.get("startTime") is None:
         return _waiting("it has not started")
     counts = ", ".join(f"{status.get(name, 0)} {name}" for name in ("active", "succeeded", "failed"))
@@ -184,7 +190,7 @@ def _job(live: Object) -> Readiness:
 
 
 def _pod(live: Object) -> Readiness:
-    status = live.get("status", {})
+    status = _status(live)
     if status.get("phase") == "Succeeded" or _holds(live, "Ready"):
         return READY
     if status.get("phase") == "Failed":
@@ -193,7 +199,7 @@ def _pod(live: Object) -> Readiness:
 
 
 def _has_address(live: Object) -> Readiness:
-    if live.get("status", {}).get("loadBalancer", {}).get("ingress"):
+    if _status(live).get("loadBalancer", {}).get("ingress"):
         return READY
     return _waiting("it has no load balancer address")
 
@@ -210,7 +216,7 @@ def _custom_resource_definition(live: Object) -> Readiness:
 
 
 def _persistent_volume(live: Object) -> Readiness:
-    phase = live.get("status", {}).get("phase", "Pending")
+    phase = _status(live).get("phase", "Pending")
     return READY if phase in ("Available", "Bound") else _waiting(f"it is {phase}")
 
 
@@ -234,7 +240,7 @@ _FORGOTTEN_AT_ONCE: Final = frozenset(
 
 
 def awaits_deletion(inputs: Mapping[str, Any], live: Mapping[str, Any]) -> bool:
-    """Whether to wait until a deleted object is gone. skipAwait only counts for the kinds for which it does in
-    the official plugin."""
+    """Whether to wait until a deleted object is gone. skipAwait only counts for the kinds for which it does
+    in the official plugin."""
     kind = GroupVersionKind.of(live)
     return annotation(inputs, SKIP_AWAIT) != "true" or f"{kind.group}/{kind.kind}" not in _FORGOTTEN_AT_ONCE

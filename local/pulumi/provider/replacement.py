@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import cache
-from importlib.resources import files
+from pathlib import Path as File
 from typing import Any, Final
 
 import yaml
@@ -29,8 +29,8 @@ _REFUSALS: Final = (
 
 
 def immutable_fields(obj: Mapping[str, Any], settings: Settings) -> tuple[Path, ...]:
-    """Paths below which a change forces a replacement. Secrets and ConfigMaps are replaced for new data unless
-    the provider is told to change them in place, or they are marked immutable themselves."""
+    """Paths below which a change forces a replacement. Secrets and ConfigMaps are replaced for new data
+    unless the provider is told to change them in place, or they are marked immutable themselves."""
     kind = GroupVersionKind.of(obj)
     fields = _IDENTITY + _table().get(f"{kind.group}/{kind.kind}", ())
     fixed = obj.get("immutable") is True
@@ -43,15 +43,15 @@ def immutable_fields(obj: Mapping[str, Any], settings: Settings) -> tuple[Path, 
 
 @cache
 def _table() -> dict[str, tuple[Path, ...]]:
-    document = yaml.safe_load(files(__package__).joinpath("data/immutable_fields.yaml").read_text())
+    document = yaml.safe_load(File(__file__).with_name("data").joinpath("immutable_fields.yaml").read_text())
     return {kind: tuple(parse_path(field) for field in fields) for kind, fields in document.items()}
 
 
 def forcing(
     found: Iterable[Difference], new: Object, live: Object, fields: tuple[Path, ...]
 ) -> list[Difference]:
-    """The differences that force a replacement: those below an immutable field, and those above one whose value
-    differs."""
+    """The differences that force a replacement: those below an immutable field, and those above one whose
+    value differs."""
     return [
         difference
         for difference in found

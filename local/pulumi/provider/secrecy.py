@@ -11,8 +11,8 @@ from local.pulumi.provider.values import Properties, Secret, contains_secret
 def mark_secrets(outputs: Properties, inputs: Mapping[str, Any]) -> Properties:
     """Outputs with every value secret that was secret in the inputs.
 
-    Objects are marked field by field, so that one secret does not hide a whole Deployment. A list is marked as
-    a whole: the server may have reordered it. `data` and `stringData` of a Secret are always secret.
+    Objects are marked field by field, so that one secret does not hide a whole Deployment. A list is marked
+    as a whole: the server may have reordered it. `data` and `stringData` of a Secret are always secret.
     """
     marked = dict(outputs)
     if marked.get("kind") == "Secret":

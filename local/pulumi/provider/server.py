@@ -1,3 +1,4 @@
+# ruff: noqa: N802  the methods are named by the protocol
 """The resource provider protocol: requests in, answers, errors and log lines out."""
 
 from __future__ import annotations
@@ -5,32 +6,36 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final, NoReturn
+from typing import Any, Final, Literal, NoReturn
 
 import grpc
 from google.protobuf import empty_pb2
-from pulumi.runtime.proto import plugin_pb2, provider_pb2, status_pb2
-from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderServicer
 
-from local.pulumi.provider import lifecycle
 from local.pulumi.provider import settings as provider_settings
 from local.pulumi.provider.api import ApiError, Unreachable
 from local.pulumi.provider.check import Naming, check
+from local.pulumi.provider.create import create, preview_create
+from local.pulumi.provider.delete import delete
 from local.pulumi.provider.diagnostics import STAND_IN, Diagnostics
+from local.pulumi.provider.diff import diff
 from local.pulumi.provider.differences import Change, format_path
 from local.pulumi.provider.kubeconfig import KubeconfigError
-from local.pulumi.provider.lifecycle import InitializationFailed
 from local.pulumi.provider.naming import NamingError, Proposal
-from local.pulumi.provider.plan import plan
+from local.pulumi.provider.read import read
+from local.pulumi.provider.readiness import AnnotationError
+from local.pulumi.provider.saving import InitializationFailed
 from local.pulumi.provider.session import OperationFailed, Registered, Session
+from local.pulumi.provider.update import preview_update, update
 from local.pulumi.provider.values import UNKNOWN, UnsupportedValue, decode, encode, reveal
+from pulumi.runtime.proto import plugin_pb2, provider_pb2, status_pb2
+from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderServicer
 
 VERSION: Final = "4.34.2"
 """Version of the official plugin that this stands in for; the SDK asks for it by this number."""
 
 _UNSUPPORTED: Final = (
-    "the local stand-in for the Kubernetes provider has no {what}; register the objects as typed resources, or "
-    "install Pulumi's own plugin"
+    "the local stand-in for the Kubernetes provider has no {what}; register the objects as typed "
+    "resources, or install Pulumi's own plugin"
 )
 
 _Diff = provider_pb2.DiffResponse
@@ -45,7 +50,7 @@ _KINDS: Final = {
     (Change.UPDATE, True): _Kind.UPDATE_REPLACE,
 }
 
-_MODES: Final = {
+_MODES: Final[dict[Any, Literal["propose", "enforce", "disable"]]] = {
     provider_pb2.CheckRequest.AutonamingOptions.PROPOSE: "propose",
     provider_pb2.CheckRequest.AutonamingOptions.ENFORCE: "enforce",
     provider_pb2.CheckRequest.AutonamingOptions.DISABLE: "disable",
@@ -64,11 +69,17 @@ def _errors(context: grpc.ServicerContext) -> Iterator[None]:
         yield
     except InitializationFailed as error:
         _abort_partially(context, error)
-    except (OperationFailed, ApiError, Unreachable, UnsupportedValue, NamingError, KubeconfigError) as error:
+    except (
+        OperationFailed,
+        ApiError,
+        Unreachable,
+        UnsupportedValue,
+        NamingError,
+        KubeconfigError,
+        AnnotationError,
+    ) as error:
         _abort(context, str(error))
     except Exception:
-        if context.code() is not None:  # type: ignore[attr-defined]
-            raise
         _abort(
             context,
             f"fault in the local Kubernetes provider stand-in, please report it:\n{traceback.format_exc()}",
@@ -177,7 +188,7 @@ class KubernetesProvider(ResourceProviderServicer):
 
     def Diff(self, request: Any, context: Any) -> Any:
         with _errors(context):
-            planned = plan(self._open, decode(request.olds), decode(request.news), request.ignoreChanges)
+            planned = diff(self._open, decode(request.olds), decode(request.news), request.ignoreChanges)
             detailed = {
                 format_path(difference.path): _Kind(
                     kind=_KINDS[difference.change, difference in planned.replacing],
@@ -197,15 +208,15 @@ class KubernetesProvider(ResourceProviderServicer):
         with _errors(context):
             resource, properties = Registered.of(request.urn), decode(request.properties)
             if request.preview:
-                outputs = lifecycle.preview_create(self._open, resource, properties)
+                outputs = preview_create(self._open, resource, properties)
                 return provider_pb2.CreateResponse(properties=encode(outputs))
-            saved = lifecycle.create(self._open, resource, properties, request.timeout)
+            saved = create(self._open, resource, properties, request.timeout)
             return provider_pb2.CreateResponse(id=saved.identifier, properties=encode(saved.outputs))
 
     def Read(self, request: Any, context: Any) -> Any:
         with _errors(context):
             outputs, inputs = decode(request.properties), decode(request.inputs)
-            saved = lifecycle.read(self._open, Registered.of(request.urn), request.id, outputs, inputs)
+            saved = read(self._open, Registered.of(request.urn), request.id, outputs, inputs)
             if saved is None:
                 return provider_pb2.ReadResponse()
             return provider_pb2.ReadResponse(
@@ -217,15 +228,15 @@ class KubernetesProvider(ResourceProviderServicer):
             resource, ignored = Registered.of(request.urn), request.ignoreChanges
             olds, news = decode(request.olds), decode(request.news)
             if request.preview:
-                outputs = lifecycle.preview_update(self._open, resource, olds, news, ignored)
+                outputs = preview_update(self._open, resource, olds, news, ignored)
             else:
-                outputs = lifecycle.update(self._open, resource, olds, news, ignored, request.timeout).outputs
+                outputs = update(self._open, resource, olds, news, ignored, request.timeout).outputs
             return provider_pb2.UpdateResponse(properties=encode(outputs))
 
     def Delete(self, request: Any, context: Any) -> Any:
         with _errors(context):
             resource, outputs = Registered.of(request.urn), decode(request.properties)
-            lifecycle.delete(self._open, resource, request.id, outputs, request.timeout)
+            delete(self._open, resource, request.id, outputs, request.timeout)
             return empty_pb2.Empty()
 
     def Construct(self, request: Any, context: Any) -> Any:

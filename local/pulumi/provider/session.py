@@ -49,8 +49,8 @@ class Session:
 
     @classmethod
     def open(cls, settings: Settings, diagnostics: Diagnostics) -> Session:
-        """Raises NotLoopback. Any other fault of the kubeconfig is reported by the first operation that needs the
-        server: a preview works without one, as with the official plugin."""
+        """Raises NotLoopback. Any other fault of the kubeconfig is reported by the first operation that needs
+        the server: a preview works without one, as with the official plugin."""
         try:
             cluster = kubeconfig.load(settings.kubeconfig, settings.context, settings.cluster)
         except NotLoopback:

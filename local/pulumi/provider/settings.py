@@ -64,7 +64,8 @@ class Refusal:
 
 
 def refusals(arguments: Mapping[str, Any]) -> list[Refusal]:
-    """What is wrong with a provider's arguments, secrets revealed; unknown ones are judged once they are known."""
+    """What is wrong with a provider's arguments, secrets revealed; unknown ones are judged once they are
+    known."""
     found: list[Refusal] = []
     if arguments.get("enableServerSideApply") in (False, "false"):
         found.append(

@@ -60,7 +60,8 @@ class Secret:
 
 
 Properties = dict[str, Any]
-"""A tree of dicts, lists, strings, numbers, booleans and None, with `Secret` and `UNKNOWN` as possible values."""
+"""A tree of dicts, lists, strings, numbers, booleans and None, with `Secret` and `UNKNOWN` as possible
+values."""
 
 Object = dict[str, Any]
 """A Kubernetes object as JSON; `UNKNOWN` may still stand in it, `Secret` may not."""
@@ -145,7 +146,8 @@ def _any(value: Any, condition: Callable[[Any], bool]) -> bool:
 
 
 def to_kubernetes(properties: Mapping[str, Any]) -> Object:
-    """The object that these properties describe: no secret wrappers, field names as Kubernetes spells them."""
+    """The object that these properties describe: no secret wrappers, field names as Kubernetes spells
+    them."""
     return _renamed(reveal(dict(properties)), _DASHED)
 
 

@@ -53,8 +53,9 @@ class Patience:
                 return
             pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
 
-    def ended(self) -> str:
-        return "cancelled" if self.cancelled.is_set() else f"not ready within {self.seconds:g} s"
+    def ended(self, wanted: str) -> str:
+        """Why the wait is over without what was wanted."""
+        return "cancelled" if self.cancelled.is_set() else f"not {wanted} within {self.seconds:g} s"
 
 
 def until_ready(
@@ -65,9 +66,7 @@ def until_ready(
     metadata = live["metadata"]
     explained, said = 0.0, ""
     for waited in patience.pauses():
-        if judged.ready:
-            return live
-        if judged.failed:
+        if judged.ready or judged.failed:
             break
         if waited - explained >= _EXPLAIN_EVERY_SECONDS or not said:
             explained = waited
@@ -80,13 +79,16 @@ def until_ready(
             raise NotReady(live, [f"{identifier(live)} was deleted by somebody else while it was awaited"])
         live = found
         judged = judge(inputs, live)
+    if said:
+        patience.report("")
     return _conclude(api, live, judged, patience)
 
 
 def _conclude(api: ApiServer, live: Object, judged: Readiness, patience: Patience) -> Object:
     if judged.ready:
         return live
-    reason = f"failed: {judged.detail}" if judged.failed else f"{patience.ended()}: {judged.detail}"
+    outcome = "failed" if judged.failed else patience.ended("ready")
+    reason = f"{outcome}: {judged.detail}"
     raise NotReady(live, [f"{live['kind']} {identifier(live)} {reason}", *explain(api, live)])
 
 
@@ -100,7 +102,7 @@ def until_gone(api: ApiServer, resource: Resource, live: Object, patience: Patie
             return
         patience.report(f"waiting until it is gone{_held_by(found)}")
     held = _held_by(found) if found is not None else ""
-    raise NotGone(f"{live['kind']} {identifier(live)} still exists, {patience.ended()}{held}")
+    raise NotGone(f"{live['kind']} {identifier(live)} still exists, {patience.ended('gone')}{held}")
 
 
 def _held_by(live: Mapping[str, Any]) -> str:

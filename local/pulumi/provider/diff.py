@@ -19,25 +19,26 @@ from local.pulumi.provider.differences import (
     lookup,
     parse_path,
 )
-from local.pulumi.provider.lifecycle import dry_run_update
 from local.pulumi.provider.naming import field_manager
 from local.pulumi.provider.replacement import forcing, immutable_fields, must_delete_first, refused_fields
 from local.pulumi.provider.session import Session
 from local.pulumi.provider.state import State
+from local.pulumi.provider.update import Conflicts, dry_run_update
 from local.pulumi.provider.values import Object, Properties, contains_unknown, to_kubernetes
 
 
 @dataclass(frozen=True)
-class Plan:
+class Diff:
     differences: tuple[Difference, ...]
     replacing: tuple[Difference, ...]
     """Those of the differences that cannot be made in place."""
     delete_first: bool
 
 
-def plan(session: Session, outputs: Mapping[str, Any], news: Properties, ignored: Sequence[str]) -> Plan:
+def diff(session: Session, outputs: Mapping[str, Any], news: Properties, ignored: Sequence[str]) -> Diff:
     """Compares new inputs with the saved live object, and asks the server where only it can tell: whether a
-    value that reads differently means the same (`1000m` and `1`), and whether a field can be changed at all."""
+    value that reads differently means the same (`1000m` and `1`, an empty map and none), and whether a field
+    can be changed at all."""
     saved = state.parse(outputs)
     new = program_inputs.normalize(to_kubernetes(news))
     saved = replace(saved, inputs=program_inputs.normalize(saved.inputs), live=copy.deepcopy(saved.live))
@@ -51,7 +52,7 @@ def plan(session: Session, outputs: Mapping[str, Any], news: Properties, ignored
     replacing = forcing(found, new, saved.live, immutable_fields(new, session.settings))
     if found and not replacing and not contains_unknown(new):
         found, replacing = _ask_server(session, new, saved, found, ignored)
-    return Plan(tuple(found), tuple(replacing), bool(replacing) and must_delete_first(new, saved.live))
+    return Diff(tuple(found), tuple(replacing), bool(replacing) and must_delete_first(new, saved.live))
 
 
 def _align_namespaces(session: Session, new: Object, saved: State) -> None:
@@ -72,7 +73,7 @@ def _ask_server(
 ) -> tuple[list[Difference], list[Difference]]:
     manager = field_manager(new, saved.field_manager)
     try:
-        result = dry_run_update(session, new, saved.live, manager, ignored)
+        result = dry_run_update(session, new, saved.live, manager, ignored, Conflicts.IGNORE)
     except Unreachable:
         return found, []
     except ApiError as error:
@@ -86,7 +87,7 @@ def _ask_server(
     meant = [
         difference
         for difference in found
-        if difference.change is not Change.UPDATE
+        if difference.change is Change.DELETE
         or lookup(result, difference.path) != lookup(saved.live, difference.path)
     ]
     return meant, []
