@@ -48,7 +48,7 @@ def build(stack: config.Stack) -> Platform:
         pulumi.log.info(line)
     cluster = _cluster(stack.cluster)
     namespaces = {name: _namespace(name, cluster) for name in (INFERENCE_NAMESPACE, GATEWAY_NAMESPACE)}
-    pools = {pool.name: _node_pool(pool) for pool in stack.node_pools}
+    pools = {pool.name: node_pool(pool) for pool in stack.node_pools}
     # Whatever a destroy must remove last is registered first: machines outlive the pods that run on them.
     pool_resources = {
         name: KarpenterNodePool(
@@ -125,7 +125,8 @@ def _namespace(name: str, cluster: Cluster) -> k8s.core.v1.Namespace:
     )
 
 
-def _node_pool(pool: config.NodePool) -> NodePool:
+def node_pool(pool: config.NodePool) -> NodePool:
+    """The pool that this section of a stack describes."""
     return NodePool(
         name=pool.name,
         accelerator=accelerator(pool.accelerator),
