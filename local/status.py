@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from pathlib import Path
 
 import httpx
 import psutil
@@ -13,7 +14,7 @@ from rich.table import Table
 from local.cluster import cluster
 from local.cluster.cluster import Cluster, ClusterError
 from local.cluster.processes import leftovers
-from local.paths import BIN, KUBECONFIG, LOGS, PODS
+from local.paths import BIN, KUBECONFIG, LOGS, PODS, ROOT
 from local.up import DeployError, gateway_address
 
 
@@ -40,12 +41,12 @@ def print_status(console: Console) -> int:
             str(state.pid) if process else "",
             _duration(time.time() - state.since) if process else "",
             f"{_memory_mib([state.pid]):.0f}" if process else "",
-            str(state.log),
+            _shown(state.log),
         )
     console.print(table)
     running = Cluster(BIN / "kubectl")
     try:
-        console.print(f"API server {cluster.api_server()}, kubeconfig {KUBECONFIG}")
+        console.print(f"API server {cluster.api_server()}, kubeconfig {_shown(KUBECONFIG)}")
         console.print(running.kubectl("get", "nodes,nodeclaims", "-o", "wide").rstrip())
         console.print(running.kubectl("get", "deployments,jobs,pods", "-A").rstrip())
         gateway = gateway_address(running)
@@ -54,8 +55,13 @@ def print_status(console: Console) -> int:
         console.print(f"gateway {gateway}/v1 serves {models}")
     except (ClusterError, DeployError, httpx.HTTPError) as error:
         console.print(f"[yellow]{error}[/yellow]")
-    console.print(f"logs of processes: {LOGS}, of pods: {PODS}")
+    console.print(f"logs of processes: {_shown(LOGS)}, of pods: {_shown(PODS)}")
     return 0 if all(state.state == "RUNNING" for state in states) else 1
+
+
+def _shown(path: Path) -> str:
+    """Relative to the checkout where it lies inside: short enough for a table."""
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
 
 
 def _memory_mib(pids: Iterable[int]) -> float:

@@ -14,7 +14,8 @@ from pathlib import Path
 import httpx
 import yaml
 
-from local.cluster import control_plane, karpenter
+from local.cluster import control_plane, karpenter, keda, monitoring
+from local.cluster.ports import chosen
 from local.cluster.processes import end_leftovers
 from local.cluster.supervision import Program, ProgramState, Supervisor, socket_path
 from local.paths import BIN, KUBECONFIG, LOGS, ROOT, STATE
@@ -71,18 +72,14 @@ def up(toolchain: Toolchain, cold_start_scale: float, say: Callable[[str], None]
             say(f"ended {ended} processes that an earlier supervisor left behind")
         socket_path().unlink(missing_ok=True)
         control_plane.create(toolchain)
-        supervisor.launch(_programs(toolchain, cold_start_scale))
+        supervisor.launch((*control_plane.programs(), *_parts(toolchain, cold_start_scale)))
     for program in control_plane.programs():
         supervisor.start(program.name)
     _wait_ready(supervisor)
     link_tool("kubectl", toolchain.path("kubectl"))
-    cluster.kubectl(
-        *("apply", "--server-side", "--force-conflicts", "-f"),
-        str(karpenter.custom_resource_definitions(toolchain)),
-        *("-f", str(Path(__file__).with_name("system-node.yaml"))),
-    )
-    supervisor.start("karpenter")
-    supervisor.start("fleet")
+    _apply_objects(cluster, toolchain)
+    for program in _parts(toolchain, cold_start_scale):
+        supervisor.start(program.name)
     say(f"control plane ready at {api_server()}")
     return cluster
 
@@ -125,7 +122,9 @@ def _claim_state_folder() -> None:
     LOGS.mkdir(exist_ok=True)
 
 
-def _programs(toolchain: Toolchain, cold_start_scale: float) -> tuple[Program, ...]:
+def _parts(toolchain: Toolchain, cold_start_scale: float) -> tuple[Program, ...]:
+    """What runs on top of the control plane: elsewhere add-ons, and the kubelets."""
+    ports = chosen()
     fleet = Program(
         name="fleet",
         command=(sys.executable, "-m", "local.fleet", "--cold-start-scale", f"{cold_start_scale:g}"),
@@ -136,7 +135,29 @@ def _programs(toolchain: Toolchain, cold_start_scale: float) -> tuple[Program, .
             "PYTHONPATH": str(ROOT),
         },
     )
-    return (*control_plane.programs(), karpenter.program(toolchain), fleet)
+    return (
+        karpenter.program(toolchain, ports),
+        *monitoring.programs(toolchain, ports),
+        *keda.programs(toolchain, ports),
+        fleet,
+    )
+
+
+def _apply_objects(cluster: Cluster, toolchain: Toolchain) -> None:
+    """The objects that a managed cluster with its add-ons brings along."""
+    keda.prepare()
+    apply = ("apply", "--server-side", "--force-conflicts", "-f")
+    definitions = (
+        karpenter.custom_resource_definitions(toolchain),
+        monitoring.custom_resource_definitions(toolchain),
+        keda.custom_resource_definitions(toolchain),
+    )
+    cluster.kubectl(*apply, ",".join(map(str, definitions)))
+    cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+    ports = chosen()
+    objects = [*monitoring.manifests(ports), *keda.manifests(ports)]
+    cluster.kubectl(*apply, str(Path(__file__).with_name("system-node.yaml")))
+    cluster.kubectl(*apply, "-", stdin=yaml.safe_dump_all(objects))
 
 
 def _wait_ready(supervisor: Supervisor) -> None:

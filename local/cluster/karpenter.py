@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from infra.local import karpenter_instance_types
-from local.cluster.supervision import Program, free_port
+from local.cluster.ports import Ports
+from local.cluster.supervision import Program
 from local.paths import KUBECONFIG, STATE
 from local.toolchain.obtain import Toolchain
 
@@ -17,7 +18,7 @@ def custom_resource_definitions(toolchain: Toolchain) -> Path:
     return toolchain.path("karpenter-kwok").parent / "crds"
 
 
-def program(toolchain: Toolchain) -> Program:
+def program(toolchain: Toolchain, ports: Ports) -> Program:
     """Karpenter as a supervised program; writes the machine catalogue that it reads once, at start."""
     INSTANCE_TYPES.write_text(karpenter_instance_types())
     return Program(
@@ -30,8 +31,8 @@ def program(toolchain: Toolchain) -> Program:
             "SYSTEM_NAMESPACE": "kube-system",
             # One process only, and a lease would delay every restart by its duration.
             "DISABLE_LEADER_ELECTION": "true",
-            "METRICS_PORT": str(free_port()),
-            "HEALTH_PROBE_PORT": str(free_port()),
+            "METRICS_PORT": str(ports.karpenter_metrics),
+            "HEALTH_PROBE_PORT": str(ports.karpenter_health),
             "FEATURE_GATES": "CapacityBuffer=true",
         },
     )
