@@ -1,0 +1,35 @@
+"""The command lines that this repository's stacks give to vLLM."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from serving.engines.vllm import arguments
+from stacks.load import STACKS, from_file
+from stacks.program import node_pool, replica
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """Arguments of one model's container, and the hardware it runs on."""
+
+    stack: str
+    model: str
+    arguments: list[str]
+    accelerator: str
+    gpus: int
+
+
+def rendered_command_lines() -> list[CommandLine]:
+    """Arguments of every vLLM container of every stack file. Raises StackError on a broken one."""
+    found = []
+    for path in sorted(STACKS.glob("Pulumi.*.yaml")):
+        name = path.name.removeprefix("Pulumi.").removesuffix(".yaml")
+        stack = from_file(name)
+        pools = {pool.name: node_pool(pool) for pool in stack.node_pools}
+        for model in stack.models:
+            pool = pools[model.node_pool]
+            command = arguments(replica(model, pool))
+            accelerator = pool.accelerator.name
+            found.append(CommandLine(name, model.name, command, accelerator, model.tensor_parallel))
+    return found
