@@ -18,7 +18,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_what_the_sidecar_would_fill_in_is_filled_in(folder: Path) -> None:
-    text = "replica: $(POD_NAME)\nregex: $(SHARD)\nrule_files: [/etc/prometheus/rules/prometheus-local-rulefiles-0/*]\n"
+    text = (
+        "replica: $(POD_NAME)\nregex: $(SHARD)\n"
+        "rule_files: [/etc/prometheus/rules/prometheus-local-rulefiles-0/*]\n"
+    )
     assert translated(gzip.compress(text.encode())) == (
         f"replica: prometheus-local-0\nregex: 0\nrule_files: [{folder / 'rules'}/*]\n"
     )
