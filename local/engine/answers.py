@@ -50,7 +50,8 @@ def usage(request: Request, prompts: int, details: bool) -> dict[str, Any]:
 
 def whole_usage(request: Request, prompts: int, details: bool) -> dict[str, Any]:
     counts = usage(request, prompts, details)
-    return {"prompt_tokens_details": None, "completion_tokens_details": None} | counts
+    details_or_none = counts.get("prompt_tokens_details")
+    return {**counts, "prompt_tokens_details": details_or_none, "completion_tokens_details": None}
 
 
 def finish_reason(choice: Choice) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import orjson
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -209,9 +210,10 @@ class Routes:
         return json_response({"prompt": content.decode(errors="replace")})
 
 
-def parsed(
-    kind: type[ChatRequest] | type[CompletionRequest], body: object
-) -> ChatRequest | CompletionRequest:
+Asked = TypeVar("Asked", bound=GenerationRequest)
+
+
+def parsed(kind: type[Asked], body: object) -> Asked:
     try:
         return kind.model_validate(body)
     except ValidationError as error:

@@ -1,4 +1,5 @@
-"""The KV cache as vLLM keeps it: blocks of equal size, shared by equal prefixes, the least recently used first to go."""
+"""The KV cache as vLLM keeps it: blocks of equal size, shared by equal prefixes, the least recently used
+first to go."""
 
 from __future__ import annotations
 
@@ -72,7 +73,8 @@ class BlockPool:
             self._key_of[block] = key
 
     def release(self, blocks: Sequence[int]) -> None:
-        """Gives up one use of each block; the end of a prefix becomes reusable memory before its beginning."""
+        """Gives up one use of each block; the end of a prefix becomes reusable memory before its
+        beginning."""
         for block in reversed(blocks):
             self._users[block] -= 1
             if not self._users[block]:

@@ -1,13 +1,14 @@
 """Runs the scheduler in real time: one step after another, each as long as it would take on the GPU.
 
-The engine has a clock of its own that advances by the length of each step, so the time of a token does not depend
-on how punctually this process wakes up. When the process is late, it catches up with several steps before it lets
-the connections write, and a stream then gets several tokens in one event.
+The engine has a clock of its own that advances by the length of each step, so the time of a token does not
+depend on how punctually this process wakes up. When the process is late, it catches up with several steps
+before it lets the connections write, and a stream then gets several tokens in one event.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -101,7 +102,8 @@ class EngineLoop:
         self._closed = False
 
     def check_admission(self, choices: int) -> None:
-        """Raises QueueFull if `choices` more replies exceed a bound of the queue, ShuttingDown while draining."""
+        """Raises QueueFull if `choices` more replies exceed a bound of the queue, ShuttingDown while
+        draining."""
         if self._closed:
             raise ShuttingDown
         bound = self._server.max_queued_requests
@@ -137,12 +139,11 @@ class EngineLoop:
         self._show_load()
 
     async def drain(self, timeout: float) -> int:
-        """Takes no new requests and waits for the last ones; aborts what is left. Returns how many that was."""
+        """Takes no new requests and waits for the last ones; aborts what is left. Returns how many that
+        was."""
         self._closed = True
-        try:
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._idle.wait(), timeout)
-        except TimeoutError:
-            pass
         left = {request for request, _ in self._choices.values()}
         for request in left:
             self.abort(request)

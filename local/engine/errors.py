@@ -12,7 +12,8 @@ from starlette.responses import Response
 
 MAX_REPORTED = 10
 MAX_INPUT_CHARACTERS = 200
-"""vLLM 0.32 reports at most ten problems and cuts what was sent, so that an answer is no larger than its cause."""
+"""vLLM 0.32 reports at most ten problems and cuts what was sent, so that an answer is no larger than its
+cause."""
 
 
 class ApiError(Exception):
@@ -100,6 +101,9 @@ def wrong_content_type() -> ApiError:
 
 def wrong_fields(error: ValidationError) -> ApiError:
     """What pydantic found, as vLLM words it."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    if first["type"] == "model_type":
+        return _not_an_object(first["input"])
     problems = [
         {
             "type": each["type"],
@@ -110,6 +114,16 @@ def wrong_fields(error: ValidationError) -> ApiError:
         for each in error.errors(include_url=False, include_context=False)
     ]
     return _validation_error(problems)
+
+
+def _not_an_object(body: object) -> ApiError:
+    problem = {
+        "type": "model_attributes_type",
+        "loc": "body",
+        "msg": "Input should be a valid dictionary or object to extract fields from",
+        "input": _summary(body),
+    }
+    return _validation_error([problem])
 
 
 def _validation_error(problems: Sequence[dict[str, Any]]) -> ApiError:

@@ -51,7 +51,8 @@ def flag_table() -> list[Flag]:
 
 
 def size(value: str) -> int:
-    """A whole number, with decimal suffixes (16k is 16,000) or binary ones (16K is 16,384). Raises ValueError."""
+    """A whole number, with decimal suffixes (16k is 16,000) or binary ones (16K is 16,384). Raises
+    ValueError."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([kKmMgGtT])", value.strip())
     if match is None:
         return int(value)
@@ -90,8 +91,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="vllm serve",
         usage="vllm serve [model_tag] [options]",
-        description="An emulator of vLLM's server: the same flags, no GPU. Pass --help=all to real vLLM for their "
-        "meaning.",
+        description="An emulator of vLLM's server: the same flags, explained in vLLM's manual.",
     )
     parser.add_argument("model_tag", nargs="?", help="Hugging Face id of the model")
     for flag in flag_table():
@@ -121,8 +121,8 @@ def _typed(flag: Flag) -> list[object]:
 def spelled_as_vllm(arguments: Sequence[str]) -> list[str]:
     """Command line with the freedoms of vLLM's parser taken out.
 
-    Underscores in names count as dashes, -O3 is --optimization-level 3, and --name.key value sets one key of a
-    JSON flag.
+    Underscores in names count as dashes, -O3 is --optimization-level 3, and --name.key value sets one key of
+    a JSON flag.
     """
     spelled: list[str] = []
     nested: dict[str, dict[str, Any]] = {}
@@ -154,5 +154,6 @@ def _set_nested(target: dict[str, Any], path: Sequence[str], text: str) -> None:
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """Parsed flags. Raises SystemExit with status 2 on an unknown flag or a wrong value, after saying which."""
+    """Parsed flags. Raises SystemExit with status 2 on an unknown flag or a wrong value, after saying
+    which."""
     return make_parser().parse_args(spelled_as_vllm(arguments))

@@ -38,6 +38,8 @@ def planned_request(asked: GenerationRequest, prompts: list[Prompt], engine: Eng
 
 def check_lengths(asked: GenerationRequest, prompt: Prompt, engine: Engine) -> None:
     longest = engine.max_model_len
+    if prompt.largest_id is not None and prompt.largest_id >= engine.model.vocabulary:
+        raise bad_request(f"Token id {prompt.largest_id} is out of vocabulary")
     tokens = asked.asked_tokens()
     if tokens is not None and tokens < 1 and not is_echo_only(asked):
         raise bad_value(f"max_tokens must be at least 1, got {tokens}.", "max_tokens", tokens)
@@ -48,14 +50,19 @@ def check_lengths(asked: GenerationRequest, prompt: Prompt, engine: Engine) -> N
             "max_tokens",
             tokens,
         )
-    if prompt.tokens >= longest:
+    if prompt.tokens > longest:
+        # vLLM stops counting a text's tokens at the first one too many; ids it need not count.
+        exact = prompt.largest_id is not None
+        counted = prompt.tokens if exact else longest + 1
         raise bad_value(
-            f"This model's maximum context length is {longest} tokens. However, your prompt contains at least "
-            f"{prompt.tokens} input tokens, which exceeds this limit even without any output tokens. Please reduce "
-            "the length of the input prompt.",
+            f"This model's maximum context length is {longest} tokens. However, your prompt contains "
+            f"{'' if exact else 'at least '}{counted} input tokens, which exceeds this limit even without any "
+            "output tokens. Please reduce the length of the input prompt.",
             "input_tokens",
-            prompt.tokens,
+            counted,
         )
+    if prompt.tokens == longest:
+        raise bad_value("max_tokens must be at least 1, got 0.", "max_tokens", 0)
     if tokens is not None and asked.min_tokens > tokens:
         raise bad_request(
             f"min_tokens must be less than or equal to max_tokens={tokens}, got {asked.min_tokens}."

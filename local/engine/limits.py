@@ -13,7 +13,8 @@ def is_a100(gpu: Accelerator) -> bool:
 
 
 def default_step_tokens(gpu: Accelerator) -> int:
-    """--max-num-batched-tokens of `vllm serve` where it is not given (vLLM 0.32, EngineArgs.get_batch_defaults).
+    """--max-num-batched-tokens of `vllm serve` where it is not given (vLLM 0.32,
+    EngineArgs.get_batch_defaults).
 
     By total memory of the GPU; the A100 is left at the small value because a larger one made it slower.
     """

@@ -17,9 +17,11 @@ LISTEN = "EMULATOR_LISTEN"
 
 @dataclass(frozen=True)
 class Machine:
-    """accelerator, gpus: what the pod sees. cold_start_scale: share of the time that a start takes in a cloud.
+    """accelerator, gpus: what the pod sees. cold_start_scale: share of the time that a start takes in a
+    cloud.
 
-    listen: address to bind instead of --host and --port, because all pods of a local cluster share one machine.
+    listen: address to bind instead of --host and --port, because all pods of a local cluster share one
+    machine.
     """
 
     accelerator: Accelerator
@@ -29,7 +31,8 @@ class Machine:
 
 
 def machine_from(environment: Mapping[str, str]) -> Machine:
-    """Reads the EMULATOR_ variables; one L4 where they are not set. Raises Refused on a value that is none."""
+    """Reads the EMULATOR_ variables; one L4 where they are not set. Raises Refused on a value that is
+    none."""
     try:
         gpu = accelerator(environment.get(ACCELERATOR, "nvidia-l4"))
     except UnknownNameError as error:

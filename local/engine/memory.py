@@ -2,8 +2,8 @@
 
     pool = usable memory x utilisation - weights - memory outside torch - peak activation - CUDA graphs
 
-per GPU. The overheads are constants measured on other machines (data/memory.yaml), so a pool is right to a few
-per cent, not to the block.
+per GPU. The overheads are constants measured on other machines (data/memory.yaml), so a pool is right to a
+few per cent, not to the block.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ GIB = 1024**3
 class Overheads:
     """data/memory.yaml: memory beside weights and cache, GiB per GPU.
 
-    outside_torch: by tensor parallel size. activation: peak with `activation_at` batched tokens, by the model's
-    family (start of the repository name) or kind (dense, experts). smallest_activation: of the sampler's warm-up.
+    outside_torch: by tensor parallel size. activation: peak with `activation_at` batched tokens, by the
+    model's family (start of the repository name) or kind (dense, experts). smallest_activation: of the
+    sampler's warm-up.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -51,7 +52,8 @@ def overheads() -> Overheads:
 class Placement:
     """What is to be placed on each GPU.
 
-    weights_gib: of the whole model; kv_bytes_per_value: 2, or 1 for an 8-bit cache; graphs: not with eager mode.
+    weights_gib: of the whole model; kv_bytes_per_value: 2, or 1 for an 8-bit cache; graphs: not with eager
+    mode.
     """
 
     model: Model
@@ -98,20 +100,21 @@ def kv_pool_gib(placement: Placement) -> float:
 
 
 def kv_blocks(placement: Placement, max_model_len: int, pool_gib: float) -> int:
-    """Blocks in the pool. Raises Refused, as vLLM does, if one request of `max_model_len` tokens does not fit."""
+    """Blocks in the pool. Raises Refused, as vLLM does, if one request of that length does not fit."""
     if pool_gib <= 0:
+        weights = placement.weights_gib / placement.tensor_parallel
         raise Refused(
-            "No available memory for the cache blocks. Try increasing `gpu_memory_utilization` when initializing "
-            f"the engine. The weights take {placement.weights_gib / placement.tensor_parallel:.2f} GiB of "
-            f"{placement.accelerator.usable_gib:.2f} GiB on each GPU."
+            "No available memory for the cache blocks. Try increasing `gpu_memory_utilization` when "
+            f"initializing the engine. {weights:.2f} GiB of weights go on each GPU, which has "
+            f"{placement.accelerator.usable_gib:.2f} GiB."
         )
     blocks = int(pool_gib * GIB) // placement.block_bytes
     needed = -(-max_model_len // placement.block_size)
     if needed > blocks:
         needed_gib = needed * placement.block_bytes / GIB
         raise Refused(
-            f"To serve at least one request with the model's max seq len ({max_model_len}), ({needed_gib:.2f} GiB "
-            "KV cache is needed, which is larger than the available KV cache memory "
+            f"To serve at least one request with the model's max seq len ({max_model_len}), "
+            f"({needed_gib:.2f} GiB KV cache is needed, which is larger than the available KV cache memory "
             f"({pool_gib:.2f} GiB). Based on the available memory, the estimated maximum model length is "
             f"{blocks * placement.block_size}. Try increasing `gpu_memory_utilization` or decreasing "
             "`max_model_len` when initializing the engine."

@@ -10,8 +10,9 @@ from serving.models import Model
 METHODS = (
     "awq", "auto_awq", "fp8", "fbgemm_fp8", "fp_quant", "modelopt", "modelopt_fp4", "modelopt_mxfp8",
     "modelopt_mixed", "auto_gptq", "gptq", "gptq_marlin", "awq_marlin", "humming", "compressed-tensors",
-    "experts_int8", "quark", "moe_wna16", "torchao", "inc", "mxfp4", "gpt_oss_mxfp4", "deepseek_v4_fp8", "online",
-    "fp8_per_tensor", "fp8_per_block", "fp8_per_channel", "int8_per_channel_weight_only", "nvfp4_per_token", "mxfp8",
+    "experts_int8", "quark", "moe_wna16", "torchao", "inc", "mxfp4", "gpt_oss_mxfp4", "deepseek_v4_fp8",
+    "online", "fp8_per_tensor", "fp8_per_block", "fp8_per_channel", "int8_per_channel_weight_only",
+    "nvfp4_per_token", "mxfp8",
 )  # fmt: skip
 """Values of --quantization that vLLM 0.32 knows."""
 
@@ -33,7 +34,8 @@ CHECKPOINT_METHODS = {
     "int4": ("awq", "awq_marlin", "gptq", "gptq_marlin", "compressed-tensors"),
     "mxfp4": ("mxfp4", "gpt_oss_mxfp4"),
 }
-"""Methods that a quantised checkpoint may name in its own configuration; --quantization may only repeat it."""
+"""Methods that a quantised checkpoint may name in its own configuration; --quantization may only repeat
+it."""
 
 
 def weight_precision(
@@ -44,8 +46,8 @@ def weight_precision(
     if dtype == "bfloat16" and capability < 8.0:
         raise Refused(
             "Bfloat16 is only supported on GPUs with compute capability of at least 8.0. Your "
-            f"{accelerator.product} GPU has compute capability {accelerator.compute_capability}. You can use float16 "
-            "instead by explicitly setting the `dtype` flag in CLI, for example: --dtype=half."
+            f"{accelerator.product} GPU has compute capability {accelerator.compute_capability}. You can use "
+            "float16 instead by explicitly setting the `dtype` flag in CLI, for example: --dtype=half."
         )
     if quantization is None:
         return model.checkpoint
@@ -53,21 +55,21 @@ def weight_precision(
         raise Refused(f"Unknown quantization method: {quantization}. Must be one of {list(METHODS)}.")
     if quantization in DEPRECATED and not deprecated_allowed:
         raise Refused(
-            f"The quantization method {quantization} is deprecated and will be removed in future versions of vLLM. "
-            "To bypass, set `--allow-deprecated-quantization`."
+            f"The quantization method {quantization} is deprecated and will be removed in future versions of "
+            "vLLM. To bypass, set `--allow-deprecated-quantization`."
         )
     if model.checkpoint in CHECKPOINT_METHODS:
         own = CHECKPOINT_METHODS[model.checkpoint]
         if quantization not in own:
             raise Refused(
-                f"Quantization method specified in the model config ({own[0]}) does not match the quantization "
-                f"method specified in the `quantization` argument ({quantization})."
+                f"Quantization method specified in the model config ({own[0]}) does not match the "
+                f"quantization method specified in the `quantization` argument ({quantization})."
             )
         return model.checkpoint
     if quantization not in ONLINE:
         raise Refused(
-            f"Cannot find the config file for {quantization}: {model.name} holds {model.checkpoint} weights, and "
-            f"only {', '.join(ONLINE)} quantise while loading."
+            f"Cannot find the config file for {quantization}: {model.name} holds {model.checkpoint} weights, "
+            f"and only {', '.join(ONLINE)} quantise while loading."
         )
     return ONLINE[quantization]
 

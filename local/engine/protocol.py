@@ -16,7 +16,7 @@ from local.engine.tokens import Prompt, chat_prompt, text_prompt, token_prompt
 DEFAULT_COMPLETION_TOKENS = 16
 INT64 = 2**63
 
-TokenId = Annotated[int, Field(ge=0)]
+TokenId = Annotated[int, Field(ge=0, lt=INT64)]
 
 
 class StreamOptions(BaseModel):

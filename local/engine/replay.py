@@ -13,8 +13,8 @@ class Load:
     """`concurrency` callers, each sending its next request when the last one is answered, `rounds` times.
 
     Every caller's first reply is cut to another length, from one token to the whole, so that from then on the
-    callers are spread evenly over the time a request takes, as they are in any long run. That first round, where
-    everybody arrives at once, is counted apart.
+    callers are spread evenly over the time a request takes, as they are in any long run. That first round,
+    where everybody arrives at once, is counted apart.
     """
 
     prompt_tokens: int
@@ -25,7 +25,8 @@ class Load:
 
 @dataclass(frozen=True)
 class Latency:
-    """Means, seconds, over the requests of the first round (burst) and of all later rounds; steps and time taken."""
+    """Means, seconds, over the requests of the first round (burst) and of all later rounds; steps and time
+    taken."""
 
     burst_ttft: float
     ttft: float

@@ -1,7 +1,7 @@
 """What the emulator answers: words that depend on the prompt and the seed, and how many of them.
 
-The same prompt, seed and choice give the same text in every process. Every token is one word, so that the reply
-can be produced from any position without keeping it.
+The same prompt, seed and choice give the same text in every process. Every token is one word, so that the
+reply can be produced from any position without keeping it.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ OPENING = ("This", " reply", " is", " emulated", ":")
 """The first tokens say what it is, so that nobody reads meaning into the words that follow."""
 
 WORDS = (
-    " the", " of", " and", " to", " a", " in", " it", " is", " for", " on", " with", " as", " at", " by", " this",
-    " from", " model", " batch", " cache", " block", " token", " queue", " step", " layer", " weight", " memory",
-    " node", " pod", " pool", " scale", " load", " rate", " time", " first", " next", " last", " large", " small",
-    " fast", " slow", " warm", " cold", " ready", " full", " empty", " reads", " writes", " waits", " runs",
-    " starts", " ends", " holds", " moves", " gives", " takes", " keeps", " makes", " sends", " fills", " drains",
-    " grows", " shrinks", ".", ",",
+    " the", " of", " and", " to", " a", " in", " it", " is", " for", " on", " with", " as", " at", " by",
+    " this", " from", " model", " batch", " cache", " block", " token", " queue", " step", " layer",
+    " weight", " memory", " node", " pod", " pool", " scale", " load", " rate", " time", " first", " next",
+    " last", " large", " small", " fast", " slow", " warm", " cold", " ready", " full", " empty", " reads",
+    " writes", " waits", " runs", " starts", " ends", " holds", " moves", " gives", " takes", " keeps",
+    " makes", " sends", " fills", " drains", " grows", " shrinks", ".", ",",
 )  # fmt: skip
 
 MEDIAN_LENGTH = 129
 LENGTH_SIGMA = 1.0
-"""Length of a reply without max_tokens: log-normal with this median (tokens) and this standard deviation of the
-logarithm. Its mean is 129 x exp(0.5) = 213, that of the conversations in the public Azure trace of November 2023
-(211 tokens), whose lengths spread about as widely."""
+"""Length of a reply without max_tokens: log-normal with this median (tokens) and this standard deviation of
+the logarithm. Its mean is 129 x exp(0.5) = 213, that of the conversations in the public Azure trace of
+November 2023 (211 tokens), whose lengths spread about as widely."""
 
 _MASK = (1 << 64) - 1
 

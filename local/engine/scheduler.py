@@ -1,9 +1,10 @@
 """Continuous batching as vLLM's scheduler does it, step by step and without a clock.
 
-`schedule` decides what the next step computes, `complete` applies that it has been computed. Between the two the
-caller lets the step's time pass, real or simulated. The rules are vLLM's defaults: first come first served,
-chunked prefill within a token budget, running requests before waiting ones, preemption of the newest request with
-recomputation, a request admitted only when the blocks of its whole prompt are free, prefix caching.
+`schedule` decides what the next step computes, `complete` applies that it has been computed. Between the two
+the caller lets the step's time pass, real or simulated. The rules are vLLM's defaults: first come first
+served, chunked prefill within a token budget, running requests before waiting ones, preemption of the newest
+request with recomputation, a request admitted only when the blocks of its whole prompt are free, prefix
+caching.
 """
 
 from __future__ import annotations
@@ -67,7 +68,8 @@ class Sequence:
 
 @dataclass(slots=True)
 class Step:
-    """One step's work: (sequence, tokens to compute), who joined, who lost their memory, what the cache found.
+    """One step's work: (sequence, tokens to compute), who joined, who lost their memory, what the cache
+    found.
 
     context_tokens: tokens in the cache that the attention of this step reads, over all its sequences.
     """
@@ -105,7 +107,8 @@ class Scheduler:
         return self.limits.blocks * self.limits.block_size
 
     def add(self, sequence: Sequence) -> None:
-        """Queues a new sequence. Raises ValueError if it could never fit, which would block the queue for good."""
+        """Queues a new sequence. Raises ValueError if it could never fit, which would block the queue for
+        good."""
         if sequence.prompt_tokens < 1 or sequence.output_tokens < 1:
             raise ValueError("a sequence has at least one prompt token and one output token")
         if sequence.prompt_tokens + sequence.output_tokens > self.largest_request():
@@ -124,7 +127,8 @@ class Scheduler:
         self._retire(sequence)
 
     def schedule(self) -> Step:
-        """Chooses the next step's work and reserves its memory. The step is empty only if there is no work."""
+        """Chooses the next step's work and reserves its memory. The step is empty only if there is no
+        work."""
         step = Step([], [], [], 0, 0, 0, 0)
         budget = self.limits.step_tokens
         index = 0
@@ -217,7 +221,8 @@ class Scheduler:
                 self.pool.remember(sequence.blocks[index], sequence.block_keys[index])
 
     def _preempt(self, sequence: Sequence, step: Step) -> None:
-        """Takes a running sequence's memory; it waits at the head of the queue and computes everything again."""
+        """Takes a running sequence's memory; it waits at the head of the queue and computes everything
+        again."""
         self.pool.release(sequence.blocks)
         sequence.blocks = []
         sequence.computed = 0

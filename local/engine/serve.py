@@ -111,7 +111,8 @@ async def _start(engine: Engine, machine: Machine, stopping: asyncio.Event) -> b
 
 
 async def _drain(engine_loop: EngineLoop, server: Server) -> None:
-    """Finishes what is running, for as long as --shutdown-timeout allows; 0, vLLM's default, aborts at once."""
+    """Finishes what is running, for as long as --shutdown-timeout allows; 0, vLLM's default, aborts at
+    once."""
     mode = "drain" if server.shutdown_timeout else "abort"
     LOG.info("shutdown: mode=%s timeout=%gs", mode, server.shutdown_timeout)
     aborted = await engine_loop.drain(server.shutdown_timeout)

@@ -25,8 +25,8 @@ AUTO_LENGTH = -1
 
 BUCKET_FAMILIES = frozenset(
     {
-        "request_latency", "time_to_first_token", "inter_token_latency", "iteration_tokens", "request_params_n",
-        "request_num_preemptions", "request_tokens", "kv_cache_residency",
+        "request_latency", "time_to_first_token", "inter_token_latency", "iteration_tokens",
+        "request_params_n", "request_num_preemptions", "request_tokens", "kv_cache_residency",
     }
 )  # fmt: skip
 """Keys of --custom-histogram-buckets."""
@@ -105,7 +105,8 @@ def engine_settings(flags: argparse.Namespace, machine: Machine) -> Engine:
     max_running = at_least("max_num_seqs", 1, flags.max_num_seqs, min(default_running(gpu), step_tokens))
     if step_tokens < max_running:
         raise Refused(
-            f"max_num_batched_tokens ({step_tokens}) must be greater than or equal to max_num_seqs ({max_running})."
+            f"max_num_batched_tokens ({step_tokens}) must be greater than or equal to max_num_seqs "
+            f"({max_running})."
         )
     utilisation = given(flags.gpu_memory_utilization, DEFAULT_UTILISATION)
     if not 0 < utilisation <= 1:
@@ -187,8 +188,8 @@ def check_parallelism(flags: argparse.Namespace, served: Model, tensor_parallel:
             raise Refused(f"the emulator has one engine and one stage: --{name.replace('_', '-')} must be 1")
     if served.attention_heads % tensor_parallel:
         raise Refused(
-            f"Total number of attention heads ({served.attention_heads}) must be divisible by tensor parallel size "
-            f"({tensor_parallel})."
+            f"Total number of attention heads ({served.attention_heads}) must be divisible by tensor parallel "
+            f"size ({tensor_parallel})."
         )
     if tensor_parallel > gpus:
         raise Refused(

@@ -18,8 +18,8 @@ from local.engine.generation import choice_text
 class Stream:
     """How a reply is streamed.
 
-    prompts: how many the request has; echoes: text before each choice's own; usage_at_end and usage_always: the
-    caller's stream_options; interval: tokens that an event waits for.
+    prompts: how many the request has; echoes: text before each choice's own; usage_at_end and usage_always:
+    the caller's stream_options; interval: tokens that an event waits for.
     """
 
     head: Head

@@ -1,10 +1,11 @@
 """How long one step takes on the GPU: measured where there are measurements, a roofline where there are none.
 
-    step = alpha + beta x (tokens computed in the step) + gamma x (tokens of KV cache that its attention reads)
+    step = alpha + beta x (tokens computed in the step) + gamma x (tokens of KV cache that its attention
+    reads)
 
-alpha is reading the weights and launching the layers, beta the arithmetic and the exchange between GPUs per token,
-gamma reading one token's keys and values. The form is that of queue models fitted to vLLM (llm-d's workload
-variant autoscaler); the numbers are in data/timing.yaml, written by local/engine/calibration.
+alpha is reading the weights and launching the layers, beta the arithmetic and the exchange between GPUs per
+token, gamma reading one token's keys and values. The form is that of queue models fitted to vLLM (llm-d's
+workload variant autoscaler); the numbers are in data/timing.yaml, written by local/engine/calibration.
 """
 
 from __future__ import annotations
@@ -80,10 +81,11 @@ class MeasuredTiming:
 class Roofline:
     """data/roofline.yaml: how much of the hardware's peak the measured rows reach.
 
-    weight_read_efficiency: share of memory bandwidth when reading weights; layer_overhead_ms: launching one layer.
-    compute_efficiency: share of dense tensor throughput; kv_read_efficiency: share of bandwidth reading the cache.
-    link_gb_per_s: one way between two GPUs, by accelerator, or by interconnect where it is not named.
-    tpot_error: of estimates for a kind of GPU that is not among the rows they come from.
+    weight_read_efficiency: share of memory bandwidth when reading weights; layer_overhead_ms: launching one
+    layer. compute_efficiency: share of dense tensor throughput; kv_read_efficiency: share of bandwidth
+    reading the cache. link_gb_per_s: one way between two GPUs, by accelerator, or by interconnect where it is
+    not named. tpot_error: of estimates for a kind of GPU that is not among the rows they come from.
+    request_ms: median over the measured rows.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -93,6 +95,7 @@ class Roofline:
     compute_efficiency: float
     kv_read_efficiency: float
     tpot_error: float
+    request_ms: float
     rows: int
     source: str
     link_gb_per_s: dict[str, float]
@@ -155,10 +158,11 @@ def roofline_time(
 ) -> StepTime:
     """Estimated constants.
 
-    alpha: weights of one GPU over bandwidth, plus a fixed time per layer. Of a mixture of experts, a step reads
-    between the active weights (one sequence) and all of them (many); their geometric mean stands for it. beta: 2 floating point operations per
-    active parameter over throughput, plus two all-reduces per layer of the hidden state in 16 bits, each moving
-    2 (n-1)/n of it. gamma: keys and values of one token of one GPU over bandwidth.
+    alpha: weights of one GPU over bandwidth, plus a fixed time per layer. Of a mixture of experts, a step
+    reads between the active weights (one sequence) and all of them (many); their geometric mean stands for
+    it. beta: 2 floating point operations per active parameter over throughput, plus two all-reduces per layer
+    of the hidden state in 16 bits, each moving 2 (n-1)/n of it. gamma: keys and values of one token of one
+    GPU over bandwidth.
     """
     read_billion = math.sqrt(model.active_parameters_billion * model.parameters_billion)
     weights_gb = read_billion * BYTES_PER_VALUE[precision] / tensor_parallel
@@ -172,7 +176,7 @@ def roofline_time(
     sharing = min(tensor_parallel, model.kv_heads)  # beyond that the heads are copied, not divided
     kv_bytes = model.kv_bytes_per_token() / sharing
     gamma_ms = kv_bytes / (accelerator.bandwidth_gb_per_s * 1e9 * roofline.kv_read_efficiency) * 1000
-    return StepTime(alpha_ms, beta_ms, gamma_ms, "estimated", roofline_source(roofline))
+    return StepTime(alpha_ms, beta_ms, gamma_ms, "estimated", roofline_source(roofline), roofline.request_ms)
 
 
 def roofline_source(roofline: Roofline) -> str:

@@ -1,8 +1,8 @@
 """Counts tokens without a tokenizer.
 
-A token is four bytes of UTF-8. English prose has 4.2 to 4.5 bytes per token with the vocabularies of Llama 3 and
-Qwen 3, source code about 3.3, Chinese text about 4 (1.3 characters): one number serves all of them to within a
-third, and the emulator needs no vocabulary. A prompt given as token ids is counted exactly.
+A token is four bytes of UTF-8. English prose has 4.2 to 4.5 bytes per token with the vocabularies of Llama 3
+and Qwen 3, source code about 3.3, Chinese text about 4 (1.3 characters): one number serves all of them to
+within a third, and the emulator needs no vocabulary. A prompt given as token ids is counted exactly.
 """
 
 from __future__ import annotations
@@ -25,11 +25,13 @@ REPLY_BYTES = 3 * BYTES_PER_TOKEN
 class Prompt:
     """One prompt: its length in tokens, and keys by which its KV blocks can be recognised.
 
-    content: the prompt's bytes, `bytes_per_token` for each token.
+    content: the prompt's bytes, `bytes_per_token` for each token. largest_id: of the token ids, if it is made
+    of them.
     """
 
     content: bytes
     bytes_per_token: int
+    largest_id: int | None = None
 
     @cached_property
     def tokens(self) -> int:
@@ -43,7 +45,8 @@ class Prompt:
     def block_keys(self, block_size: int) -> list[int]:
         """A key for each full block of `block_size` tokens.
 
-        Equal keys mean equal prompts up to the end of that block, so a chain of equal keys is a shared prefix.
+        Equal keys mean equal prompts up to the end of that block, so a chain of equal keys is a shared
+        prefix.
         """
         width = block_size * self.bytes_per_token
         keys = []
@@ -59,8 +62,8 @@ def text_prompt(text: str) -> Prompt:
 
 
 def token_prompt(ids: Sequence[int]) -> Prompt:
-    """A prompt given as token ids, four bytes each: ids are below 2^32."""
-    return Prompt(b"".join(token.to_bytes(4, "little") for token in ids), 4)
+    """A prompt given as token ids, eight bytes each: whatever a request may hold."""
+    return Prompt(b"".join(token.to_bytes(8, "little") for token in ids), 8, max(ids, default=None))
 
 
 def chat_prompt(turns: Sequence[tuple[str, str]]) -> Prompt:

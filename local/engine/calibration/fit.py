@@ -14,12 +14,13 @@ UNBOUNDED_BLOCKS = 200_000
 """KV blocks of a replay: 3.2 million tokens, more than any measurement below saturation needs."""
 
 MEASURED_ROUNDS = 10
-"""Requests per caller in a measurement, the first of which all arrive at once: ten is what public benchmarks of
-vLLM use (num_prompts = 10 x max_concurrency). The mean time to first token contains that burst."""
+"""Requests per caller in a measurement, the first of which all arrive at once: ten is what public benchmarks
+of vLLM use (num_prompts = 10 x max_concurrency). The mean time to first token contains that burst."""
 
 
 def solve(matrix: Sequence[Sequence[float]], right: Sequence[float]) -> list[float]:
-    """Solves a small linear system by Gaussian elimination with pivoting. ZeroDivisionError if it is singular."""
+    """Solves a small linear system by Gaussian elimination with pivoting. ZeroDivisionError if it is
+    singular."""
     size = len(right)
     rows = [[*matrix[index], right[index]] for index in range(size)]
     for column in range(size):

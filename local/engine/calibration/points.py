@@ -16,7 +16,8 @@ from local.engine.timing import BYTES_PER_VALUE
 from serving.models import MODELS
 
 SATURATED_MS = 6000
-"""A longer time to first token is waiting for memory or batch slots, which is the scheduler's part, not a step's."""
+"""A longer time to first token is waiting for memory or batch slots, which is the scheduler's part, not a
+step's."""
 
 MINIMUM_POINTS = 8
 """Three constants need more points than that to say anything about their error."""

@@ -20,14 +20,15 @@ LINK_GB_PER_S = {
     "nvidia-b200": 900.0,
     "nvidia-b300": 900.0,
 }
-"""One way per GPU: NVLink 4 and PCIe 4 x16 unless the accelerator is named (aiconfigurator 0.12.0, system files)."""
+"""One way per GPU: NVLink 4 and PCIe 4 x16 unless the accelerator is named (aiconfigurator 0.12.0, system
+files)."""
 
 Fits = Mapping[Configuration, StepTime]
 
 
 def ideal(configuration: Configuration) -> StepTime:
     """The constants at full bandwidth and throughput, without any time per layer."""
-    perfect = Roofline(1.0, 0.0, 1.0, 1.0, 0.0, 0, "", LINK_GB_PER_S)
+    perfect = Roofline(1.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0, "", LINK_GB_PER_S)
     return _estimate(perfect, configuration)
 
 
@@ -50,11 +51,12 @@ def fit_roofline(fits: Fits, source: str) -> Roofline:
         if timing.beta_ms > exchange[each]
     )
     kv_read = statistics.median(ideal(each).gamma_ms / timing.gamma_ms for each, timing in dense.items())
-    return Roofline(1 / inverse_read, layer_ms, compute, kv_read, 0.0, len(dense), source, LINK_GB_PER_S)
+    return Roofline(1 / inverse_read, layer_ms, compute, kv_read, 0.0, 0.0, len(dense), source, LINK_GB_PER_S)
 
 
 def unseen_gpu_error(fits: Fits, points: Mapping[Configuration, Sequence[Point]]) -> float:
-    """TPOT error on each kind of GPU, estimated from the other kinds: what an unmeasured GPU has to expect."""
+    """TPOT error on each kind of GPU, estimated from the other kinds: what an unmeasured GPU has to
+    expect."""
     errors = []
     for gpu in sorted({configuration.accelerator for configuration in fits}):
         others = {each: timing for each, timing in fits.items() if each.accelerator != gpu}
@@ -77,5 +79,5 @@ def _estimate(roofline: Roofline, configuration: Configuration) -> StepTime:
 
 def _exchange_ms(configuration: Configuration) -> float:
     """The part of the ideal beta that is exchange between GPUs: what is left at infinite throughput."""
-    boundless = Roofline(1.0, 0.0, 1e12, 1.0, 0.0, 0, "", LINK_GB_PER_S)
+    boundless = Roofline(1.0, 0.0, 1e12, 1.0, 0.0, 0.0, 0, "", LINK_GB_PER_S)
     return _estimate(boundless, configuration).beta_ms

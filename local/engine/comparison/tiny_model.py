@@ -1,8 +1,8 @@
 """A tiny random Llama that a real vLLM can serve: the files of a model repository, without weights.
 
-Four layers and a vocabulary of bytes, so that `--load-format dummy` has nothing to download and a step takes a
-few milliseconds on one core. The tokenizer is written out rather than trained: a byte-level vocabulary without
-merges needs no library, and every text has exactly as many tokens as UTF-8 bytes.
+Four layers and a vocabulary of bytes, so that `--load-format dummy` has nothing to download and a step takes
+a few milliseconds on one core. The tokenizer is written out rather than trained: a byte-level vocabulary
+without merges needs no library, and every text has exactly as many tokens as UTF-8 bytes.
 """
 
 from __future__ import annotations
