@@ -45,8 +45,8 @@ def check_lengths(asked: GenerationRequest, prompt: Prompt, engine: Engine) -> N
         raise bad_value(f"max_tokens must be at least 1, got {tokens}.", "max_tokens", tokens)
     if tokens is not None and tokens > longest:
         raise bad_value(
-            f"max_tokens={tokens} cannot be greater than max_model_len={longest}. Please request fewer output "
-            "tokens.",
+            f"max_tokens={tokens} cannot be greater than max_model_len={longest}. Please request fewer "
+            "output tokens.",
             "max_tokens",
             tokens,
         )
@@ -56,8 +56,8 @@ def check_lengths(asked: GenerationRequest, prompt: Prompt, engine: Engine) -> N
         counted = prompt.tokens if exact else longest + 1
         raise bad_value(
             f"This model's maximum context length is {longest} tokens. However, your prompt contains "
-            f"{'' if exact else 'at least '}{counted} input tokens, which exceeds this limit even without any "
-            "output tokens. Please reduce the length of the input prompt.",
+            f"{'' if exact else 'at least '}{counted} input tokens, which exceeds this limit even without "
+            "any output tokens. Please reduce the length of the input prompt.",
             "input_tokens",
             counted,
         )

@@ -188,12 +188,13 @@ def check_parallelism(flags: argparse.Namespace, served: Model, tensor_parallel:
             raise Refused(f"the emulator has one engine and one stage: --{name.replace('_', '-')} must be 1")
     if served.attention_heads % tensor_parallel:
         raise Refused(
-            f"Total number of attention heads ({served.attention_heads}) must be divisible by tensor parallel "
-            f"size ({tensor_parallel})."
+            f"Total number of attention heads ({served.attention_heads}) must be divisible by tensor "
+            f"parallel size ({tensor_parallel})."
         )
     if tensor_parallel > gpus:
         raise Refused(
-            f"World size ({tensor_parallel}) is larger than the number of available GPUs ({gpus}) in this node."
+            f"World size ({tensor_parallel}) is larger than the number of available GPUs ({gpus}) in "
+            "this node."
         )
 
 
