@@ -25,7 +25,7 @@ def delete(
         served = session.served(saved.live)
         if served is None:
             return  # its definition is gone, and every object of the kind with it
-        session.api.delete(served, namespace, name, propagation_policy(saved.inputs))
+        session.api.delete(served, namespace, name, propagation_policy(saved.inputs, saved.live))
         if awaits_deletion(saved.inputs, saved.live):
             until_gone(
                 session.api, served, saved.live, patience(session, resource, saved.inputs, custom_timeout)

@@ -69,12 +69,28 @@ def timeout_seconds(inputs: Mapping[str, Any], custom: float) -> float:
     return float(text)
 
 
-def propagation_policy(inputs: Mapping[str, Any]) -> str:
+_OWN_NOTHING: Final = frozenset(
+    {
+        "/ConfigMap",
+        "/Secret",
+        "/ServiceAccount",
+        "policy/PodDisruptionBudget",
+        "rbac.authorization.k8s.io/Role",
+        "rbac.authorization.k8s.io/RoleBinding",
+    }
+)
+"""Kinds that no other object belongs to. Looking for dependants all the same takes the garbage collector 0.6 s an
+object: 9 of the 46 s in which 50 models were destroyed."""
+
+
+def propagation_policy(inputs: Mapping[str, Any], live: Mapping[str, Any]) -> str:
     """What a deletion does to dependants. Foreground unless annotated: a deletion that has been awaited then
     means that the pods are gone too."""
     chosen = annotation(inputs, DELETION_PROPAGATION)
-    policies = {"orphan": "Orphan", "background": "Background"}
-    return policies.get(chosen.lower(), "Foreground") if chosen is not None else "Foreground"
+    if chosen is not None:
+        return {"orphan": "Orphan", "background": "Background"}.get(chosen.lower(), "Foreground")
+    kind = GroupVersionKind.of(live)
+    return "Background" if f"{kind.group}/{kind.kind}" in _OWN_NOTHING else "Foreground"
 
 
 def condition(live: Mapping[str, Any], kind: str) -> Mapping[str, Any] | None:

@@ -19,6 +19,9 @@ _LONGEST_PAUSE_SECONDS: Final = 1.0
 """Polling, not watching: most objects are ready or gone within 0.2 s, and Pulumi waits for 8 at a time on two
 cores, so that a poll a second costs less than a stream and its cache for each."""
 
+_FOREGROUND: Final = "foregroundDeletion"
+"""Finalizer that Kubernetes itself sets while it deletes an object's dependants."""
+
 _EXPLAIN_EVERY_SECONDS: Final = 2.0
 """An explanation takes up to three more requests."""
 
@@ -95,16 +98,22 @@ def _conclude(api: ApiServer, live: Object, judged: Readiness, patience: Patienc
 def until_gone(api: ApiServer, resource: Resource, live: Object, patience: Patience) -> None:
     """Returns once the object is gone or another has taken its name. Raises NotGone."""
     metadata = live["metadata"]
-    found: Object | None = live
+    held = said = ""
     for _ in patience.pauses():
         found = api.find(resource, metadata.get("namespace"), metadata["name"])
         if found is None or found["metadata"]["uid"] != metadata["uid"]:
+            if said:
+                patience.report("")
             return
-        patience.report(f"waiting until it is gone{_held_by(found)}")
-    held = _held_by(found) if found is not None else ""
+        held = _held_by(found)
+        if held != said:
+            patience.report(f"waiting until it is gone{held}")
+            said = held
     raise NotGone(f"{live['kind']} {identifier(live)} still exists, {patience.ended('gone')}{held}")
 
 
 def _held_by(live: Mapping[str, Any]) -> str:
     finalizers = live["metadata"].get("finalizers", [])
-    return f"; held by finalizers {', '.join(finalizers)}" if finalizers else ""
+    dependants = ["what it owns, which goes first"] if _FOREGROUND in finalizers else []
+    others = [f"finalizer {name}" for name in finalizers if name != _FOREGROUND]
+    return f"; held by {', '.join([*dependants, *others])}" if finalizers else ""

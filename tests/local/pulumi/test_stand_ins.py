@@ -357,7 +357,7 @@ held = k8s.core.v1.ConfigMap(
     )
     project.up()
     output = project.fail("destroy", "--yes", "--skip-preview")
-    assert "still exists, not gone within 2 s; held by finalizers example.com/hold" in output
+    assert "still exists, not gone within 2 s; held by finalizer example.com/hold" in output
     assert project.exists("configmap", "held")
     project.kubectl(
         "patch", "configmap", "held", "--type", "merge", "--patch", '{"metadata": {"finalizers": null}}'
