@@ -14,7 +14,7 @@ def valid_choices(value: str, choices: Iterable[str]) -> str:
     """
     names = sorted(choices)
     listed = f"Valid: {', '.join(names)}" if names else "None is defined"
-    nearest = get_close_matches(value, names, n=1, cutoff=0.6)
+    nearest = get_close_matches(value, names, n=1, cutoff=0.5)
     return f"did you mean {nearest[0]}? {listed}" if nearest else listed
 
 

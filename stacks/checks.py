@@ -10,7 +10,7 @@ from infra.machines import MACHINES, Machine, machines_with
 from serving.models import MODELS
 from serving.models import Model as ModelFacts
 from stacks.capacity import cheapest_machine, machines_needed
-from stacks.config import Model, NodePool, Stack
+from stacks.config import LocalCluster, Model, NodePool, Stack
 from stacks.problems import Problem
 
 
@@ -24,6 +24,7 @@ def _problems(stack: Stack) -> Iterator[Problem]:
     yield from _duplicates("models", [model.name for model in stack.models], key=".name")
     for index, pool in enumerate(stack.node_pools):
         yield from _check_pool(f"node_pools[{index}]", pool)
+        yield from _check_capacity(f"node_pools[{index}].capacity", pool, stack.cluster)
         yield from _check_room(f"node_pools[{index}]", pool, stack)
     for index, model in enumerate(stack.models):
         yield from _check_model(f"models[{index}]", model, stack)
@@ -39,7 +40,6 @@ def _duplicates(path: str, values: Sequence[str], key: str = "") -> Iterator[Pro
 
 def _check_pool(path: str, pool: NodePool) -> Iterator[Problem]:
     yield from _duplicates(f"{path}.machine_types", pool.machine_types)
-    yield from _duplicates(f"{path}.capacity", pool.capacity)
     if pool.min_nodes > pool.max_nodes:
         yield Problem(
             f"{path}.min_nodes",
@@ -65,6 +65,16 @@ def _check_pool(path: str, pool: NodePool) -> Iterator[Problem]:
         yield Problem(
             f"{path}.machine_types[{index}]",
             f'"{name}" {reason}, and the pool is {pool.accelerator}: {choices}',
+        )
+
+
+def _check_capacity(path: str, pool: NodePool, cluster: LocalCluster) -> Iterator[Problem]:
+    yield from _duplicates(path, pool.capacity)
+    if set(pool.capacity) == {"reserved"}:
+        yield Problem(
+            path,
+            f"only reserved is not possible: a {cluster.provider} cluster has no reservations. "
+            "Add on-demand or spot",
         )
 
 

@@ -10,15 +10,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Name = Annotated[
-    str,
-    Field(
-        pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$",
-        max_length=40,
-        description="a DNS label: lower-case letters, digits and hyphens, starting with a letter, at most 40 "
-        "characters (Kubernetes adds suffixes of up to 23)",
-    ),
-]
+NAME_RULE = "a DNS label of at most 40 characters: a-z, 0-9 and -, starting with a letter"
+"""Kubernetes allows 63 and itself adds suffixes of up to 23 to the names of pods and machines."""
+
+Name = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=40, description=NAME_RULE)]
 
 Fraction = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -36,7 +31,7 @@ class LocalCluster(Section):
     """A cluster on this machine, started by `make up`."""
 
     provider: Literal["local"] = Field(description="where the cluster runs")
-    name: Name = Field(description="name of the cluster; part of its identity in Pulumi's state")
+    name: Name = Field(description=f"identity of the cluster in Pulumi's state; {NAME_RULE}")
     kubeconfig: str = Field(
         min_length=1, description="path of the kubeconfig file, relative to the folder of Pulumi.yaml"
     )
@@ -100,7 +95,7 @@ class ExpectedLoad(Section):
 class Model(Section):
     """One model behind the gateway."""
 
-    name: Name = Field(description="what clients send as `model`; also the name of the Kubernetes objects")
+    name: Name = Field(description=f"what clients send as `model`, and the Kubernetes name; {NAME_RULE}")
     engine: Literal["vllm"] = Field(description="inference engine")
     model: str = Field(description="Hugging Face id, a row of serving/data/models.yaml")
     revision: (

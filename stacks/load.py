@@ -7,7 +7,7 @@ Automation API work; `make plan` reads the YAML file itself and needs neither Pu
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 
 import yaml
@@ -75,9 +75,11 @@ def from_file(name: str, folder: Path = STACKS) -> Stack:
         stacks = [file.name.split(".")[1] for file in folder.glob("Pulumi.*.yaml")]
         raise StackError(path.name, [Problem("", f'no stack "{name}": {valid_choices(name, stacks)}')])
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
+    except UnicodeDecodeError as error:
+        raise StackError(path.name, [Problem("", f"not UTF-8 text at byte {error.start}")]) from None
     except yaml.YAMLError as error:
-        raise StackError(path.name, [_not_yaml(path.name, error)]) from None
+        raise StackError(path.name, [_not_yaml(error)]) from None
     config = document.get("config") if isinstance(document, dict) else None
     if not isinstance(config, dict):
         message = f'must be a mapping whose keys start with "{PROJECT}:", such as {PROJECT}:models'
@@ -87,8 +89,22 @@ def from_file(name: str, folder: Path = STACKS) -> Stack:
     return parse(values, origin=path.name)
 
 
-def _not_yaml(file: str, error: yaml.YAMLError) -> Problem:
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML that refuses a key given twice, as Pulumi does; the library would drop the first in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen and isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value} is given twice", key.start_mark
+                )
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
+
+
+def _not_yaml(error: yaml.YAMLError) -> Problem:
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
         place = f"line {error.problem_mark.line + 1}, column {error.problem_mark.column + 1}"
         return Problem(place, f"not YAML: {error.problem}. Check indentation, quotes and brackets there")
-    return Problem(file, "not YAML: it contains characters that YAML does not allow")
+    return Problem("", "not YAML: it contains a character that YAML does not allow")

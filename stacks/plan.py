@@ -95,7 +95,7 @@ class Plan:
         }
 
     def _prices(self) -> str:
-        return f"on-demand prices of {self.price_region}, {self.prices_as_of.isoformat()}"
+        return f"on-demand list prices of {self.price_region}, {self.prices_as_of.isoformat()}"
 
     def show(self, console: Console) -> None:
         """Prints the plan as tables."""
@@ -113,7 +113,7 @@ class Plan:
             )
         pools = Table(title="GPU machines", title_justify="left", show_footer=True)
         pools.add_column("pool", footer="total")
-        pools.add_column("machine")
+        pools.add_column("machine", no_wrap=True)
         pools.add_column("$/h each", justify="right")
         pools.add_column("machines", justify="right")
         pools.add_column("$/h minimum", justify="right", footer=f"{self.usd_per_hour_min:.2f}")
@@ -129,9 +129,7 @@ class Plan:
             )
         console.print(models)
         console.print(pools)
-        console.print(
-            f"Prices: {self._prices()}. GPU machines only; from tables, nothing was asked or changed."
-        )
+        console.print(f"GPU machines only, at {self._prices()}. Nothing was asked and nothing was changed.")
 
 
 def machine_for(pool: NodePool, models: tuple[Model, ...]) -> Machine:

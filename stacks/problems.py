@@ -39,6 +39,25 @@ class StackError(ValueError):
         super().__init__("\n".join([f"{origin}: {count}; nothing was changed", *lines]))
 
 
+RULES = {
+    "greater_than_equal": "must be at least {ge}",
+    "greater_than": "must be above {gt}",
+    "less_than_equal": "must be at most {le}",
+    "less_than": "must be below {lt}",
+    "finite_number": "must be a finite number",
+    "int_type": "must be a whole number",
+    "float_type": "must be a number",
+    "string_type": "must be text",
+    "string_too_short": "must not be empty",
+    "string_too_long": "must have at most {max_length} characters",
+    "string_pattern_mismatch": "is not allowed",
+    "tuple_type": "must be a list",
+    "too_short": "must not be empty",
+    "model_type": "must be a mapping",
+}
+"""Types of pydantic's errors in the words of a stack file. A type that is not here keeps pydantic's words."""
+
+
 def path_of(location: Location) -> str:
     """The location in a stack file as people write it: `models[0].replicas.min`."""
     path = ""
@@ -49,7 +68,16 @@ def path_of(location: Location) -> str:
 
 def problems_of(error: ValidationError, root: type[BaseModel]) -> list[Problem]:
     """Every error of pydantic as a Problem, with the valid keys and the field's description filled in."""
-    return [_problem(details, root) for details in error.errors(include_url=False)]
+    found = error.errors(include_url=False)
+    return [_problem(details, root) for details in found if not _follows_from_another(details, found)]
+
+
+def _follows_from_another(details: ErrorDetails, found: list[ErrorDetails]) -> bool:
+    """A list whose only entry is wrong is also reported as too short: that says nothing new."""
+    place = details["loc"]
+    return details["type"] == "too_short" and any(
+        len(other["loc"]) > len(place) and other["loc"][: len(place)] == place for other in found
+    )
 
 
 def _problem(details: ErrorDetails, root: type[BaseModel]) -> Problem:
@@ -66,7 +94,8 @@ def _problem(details: ErrorDetails, root: type[BaseModel]) -> Problem:
             value = details["input"]
             return Problem(path, f"{_shown(value)} is not allowed: {valid_choices(str(value), expected)}")
         case _:
-            reason = details["msg"].removeprefix("Input ").removeprefix("String ")
+            template = RULES.get(details["type"])
+            reason = template.format(**details.get("ctx", {})) if template else details["msg"]
             return Problem(path, f"{_shown(details['input'])} {reason}{_description(root, location)}")
 
 
@@ -76,7 +105,7 @@ def _expected(details: ErrorDetails) -> list[str]:
 
 def _shown(value: object) -> str:
     """The value as it stands in the file, cut so that one problem stays one line."""
-    text = json.dumps(value, default=str, ensure_ascii=False)
+    text = json.dumps(value, default=str)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

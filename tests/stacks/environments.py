@@ -1,0 +1,45 @@
+"""Stack files for tests: the local one as plain values, to be changed one value at a time."""
+
+from __future__ import annotations
+
+import copy
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from stacks.config import Stack
+from stacks.load import PROJECT, STACKS, parse
+
+
+def local_values() -> dict[str, Any]:
+    """The sections of stacks/Pulumi.local.yaml, without the project's prefix."""
+    return copy.deepcopy(_local_values())
+
+
+@cache
+def _local_values() -> dict[str, Any]:
+    document = yaml.safe_load((STACKS / "Pulumi.local.yaml").read_text(encoding="utf-8"))
+    prefix = f"{PROJECT}:"
+    return {
+        key.removeprefix(prefix): value for key, value in document["config"].items() if key.startswith(prefix)
+    }
+
+
+def changed(path: str, value: object) -> dict[str, Any]:
+    """The local environment with the value at `path` replaced, such as `models.0.replicas.min`."""
+    values = local_values()
+    *way, last = [int(step) if step.isdigit() else step for step in path.split(".")]
+    target: Any = values
+    for step in way:
+        target = target[step]
+    target[last] = value
+    return values
+
+
+def stack_on(kubeconfig: Path, values: dict[str, Any] | None = None) -> Stack:
+    """An environment whose kubeconfig file exists, as the program demands."""
+    values = local_values() if values is None else values
+    kubeconfig.write_text("apiVersion: v1\nkind: Config\n", encoding="utf-8")
+    return parse({**values, "cluster": {**values["cluster"], "kubeconfig": str(kubeconfig)}}, origin="test")

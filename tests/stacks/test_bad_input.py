@@ -1,0 +1,172 @@
+"""Every mistake that a stack file can hold gives one clear line: path, value, what is allowed, what to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stacks.load import parse
+from stacks.problems import StackError
+from tests.stacks.environments import changed, local_values
+
+
+def problems(values: dict[str, Any]) -> list[str]:
+    with pytest.raises(StackError) as raised:
+        parse(values, origin="Pulumi.test.yaml")
+    first, *lines = str(raised.value).splitlines()
+    assert first.startswith("Pulumi.test.yaml: ")
+    assert first.endswith("nothing was changed")
+    return [line.strip() for line in lines]
+
+
+def only_problem(path: str, value: object) -> str:
+    found = problems(changed(path, value))
+    assert len(found) == 1, found
+    return found[0]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "expected"),
+    [
+        (
+            "node_pools.0.acelerator",
+            "x",
+            ["node_pools[0].acelerator: unknown key", "did you mean accelerator?"],
+        ),
+        (
+            "models.0.slo.ttft.secnds",
+            1.0,
+            ["models[0].slo.ttft.secnds: unknown key", "did you mean seconds?"],
+        ),
+        ("modles", [], ["modles: unknown key", "did you mean models?", "node_pools"]),
+        (
+            "node_pools.0.accelerator",
+            "nvidia-l40",
+            [
+                'node_pools[0].accelerator: "nvidia-l40" is unknown',
+                "did you mean nvidia-l4",
+                "nvidia-h100-80gb",
+            ],
+        ),
+        (
+            "node_pools.0.machine_types",
+            ["g6.3xlarge"],
+            ['node_pools[0].machine_types[0]: "g6.3xlarge" is unknown', "nvidia-l4", "g6.xlarge"],
+        ),
+        (
+            "node_pools.0.machine_types",
+            ["g6.2xlarge", "g5.xlarge"],
+            ['node_pools[0].machine_types[1]: "g5.xlarge" carries nvidia-a10g', "g6.xlarge"],
+        ),
+        (
+            "node_pools.0.capacity",
+            ["on-demnd"],
+            ["node_pools[0].capacity[0]", "did you mean on-demand?", "spot"],
+        ),
+        ("node_pools.0.capacity", ["spot", "spot"], ["node_pools[0].capacity[1]", "already used"]),
+        ("node_pools.0.capacity", [], ["node_pools[0].capacity: []", "must not be empty"]),
+        ("node_pools.0.capacity", ["reserved"], ["node_pools[0].capacity", "on-demand", "spot"]),
+        ("node_pools.0.min_nodes", 1, ["node_pools[0].min_nodes: 1", "replicas.min"]),
+        ("node_pools.0.min_nodes", 9, ["node_pools[0].min_nodes: 9 is above max_nodes 5"]),
+        ("node_pools.0.max_nodes", 0, ["node_pools[0].max_nodes: 0", "must be at least 1"]),
+        ("node_pools.0.max_nodes", 2, ["node_pools[0].max_nodes: 2", "chat 4", "4 x g6.2xlarge", "Raise"]),
+        ("models.0.node_pool", "l5", ['models[0].node_pool: no pool is called "l5"', "did you mean l4?"]),
+        ("models.0.tensor_parallel", 2, ["models[0].tensor_parallel: 2 is more than the 1 GPUs", "Valid: 1"]),
+        ("models.0.replicas", {"min": 3, "max": 2}, ["models[0].replicas.min: 3 is above replicas.max 2"]),
+        ("models.0.replicas.min", 0, ["models[0].replicas.min: 0", "must be at least 1"]),
+        ("models.0.replicas.max", True, ["models[0].replicas.max: true", "must be a whole number"]),
+        ("models.0.replicas.max", "4", ['models[0].replicas.max: "4"', "must be a whole number"]),
+        (
+            "models.0.model",
+            "Qwen/Qwen3-8b",
+            ["models[0].model", "did you mean Qwen/Qwen3-8B?", "models.yaml"],
+        ),
+        ("models.0.max_model_len", 100_000, ["models[0].max_model_len: 100000", "at most 40960"]),
+        ("models.0.max_model_len", 1024, ["models[0].max_model_len: 1024", "1200 prompt_tokens + 200"]),
+        ("models.0.engine", "vlm", ['models[0].engine: "vlm" is not allowed', "Valid: vllm"]),
+        ("models.0.name", "Chat", ['models[0].name: "Chat"', "DNS label", "at most 40"]),
+        ("models.0.name", "a" * 41, ["models[0].name", "DNS label"]),
+        ("models.0.revision", "main", ['models[0].revision: "main"', "40 hexadecimal digits"]),
+        ("models.1.name", "chat", ['models[1].name: "chat" is already used by models[0]']),
+        ("models.0.slo.ttft.objective", 95, ["models[0].slo.ttft.objective: 95", "must be below 1"]),
+        ("models.0.gpu_memory_utilization", 0.99, ["models[0].gpu_memory_utilization: 0.99", "0.95"]),
+        ("models", {}, ["models: {}", "must be a list"]),
+        ("models", [], ["models: []", "must not be empty"]),
+        ("cluster.provider", "aws", ['cluster.provider: "aws" is not allowed', "Valid: local"]),
+        ("gateway.max_request_mib", 0, ["gateway.max_request_mib: 0", "must be at least 1"]),
+    ],
+)
+def test_one_mistake_is_one_line_that_says_what_to_do(path: str, value: object, expected: list[str]):
+    line = only_problem(path, value)
+    for part in expected:
+        assert part in line
+
+
+def test_tensor_parallel_must_divide_the_attention_heads():
+    values = changed("node_pools.1.machine_types", ["g7e.24xlarge"])
+    values["models"][1]["tensor_parallel"] = 3
+    assert problems(values) == [
+        "models[1].tensor_parallel: 3 does not divide the 64 attention heads of "
+        "RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic. Valid: 1, 2, 4"
+    ]
+
+
+def test_duplicate_pool_names():
+    values = local_values()
+    values["node_pools"][1]["name"] = "l4"
+    assert 'node_pools[1].name: "l4" is already used by node_pools[0]: choose another' in problems(values)
+
+
+def test_a_missing_key_is_named_with_its_meaning():
+    values = local_values()
+    del values["models"][0]["slo"]["itl"]
+    assert problems(values) == ["models[0].slo.itl: required key is missing (inter-token latency)"]
+
+
+def test_all_mistakes_are_listed_at_once():
+    values = changed("models.0.node_pool", "l5")
+    values["node_pools"][1]["accelerator"] = "nvidia-b2000"
+    assert len(problems(values)) == 2
+
+
+KEYS = st.text("abcdefghijklmnopqrstuvwxyz_", min_size=1, max_size=30)
+
+
+@given(
+    key=KEYS,
+    section=st.sampled_from(["", "cluster", "node_pools.0", "models.1", "models.0.slo.itl", "gateway"]),
+)
+def test_any_unknown_key_is_refused_with_its_path(key: str, section: str):
+    path = f"{section}.{key}" if section else key
+    target: Any = local_values()
+    for step in section.split(".") if section else []:
+        target = target[int(step) if step.isdigit() else step]
+    if key in target or key in {"min_nodes", "quantization", "gpu_memory_utilization"}:
+        return
+    shown = path.replace(".0", "[0]").replace(".1", "[1]")
+    assert only_problem(path, 1).startswith(f"{shown}: unknown key: ")
+
+
+@given(name=st.from_regex(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?", fullmatch=True))
+def test_any_dns_label_is_a_valid_model_name(name: str):
+    values = changed("models.0.name", name)
+    if name == values["models"][1]["name"]:
+        return
+    assert parse(values, origin="test").models[0].name == name
+
+
+@given(value=st.one_of(st.none(), st.booleans(), st.text(max_size=5), st.lists(st.integers(), max_size=2)))
+def test_no_value_of_a_wrong_type_gives_a_stack_trace(value: object):
+    for path in (
+        "cluster",
+        "node_pools",
+        "models",
+        "gateway",
+        "models.0.replicas",
+        "node_pools.0.machine_types",
+    ):
+        found = problems(changed(path, value))
+        assert all(": " in line for line in found)

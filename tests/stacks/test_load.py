@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pulumi
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pulumi.runtime import set_all_config
+from pulumi.runtime.mocks import MockCallArgs, MockResourceArgs, Mocks, set_mocks
+
+from stacks.load import PROJECT, STACKS, from_file, from_pulumi, parse
+from stacks.problems import StackError
+from tests.stacks.environments import changed, local_values
+
+
+class NothingRegistered(Mocks):
+    def new_resource(self, args: MockResourceArgs):
+        raise AssertionError(f"{args.typ} {args.name} was registered")
+
+    def call(self, args: MockCallArgs):
+        raise AssertionError(f"{args.token} was called")
+
+
+def configure(sections: dict[str, object]) -> None:
+    """Configuration as Pulumi hands it to a program: objects as JSON, strings as they are."""
+    set_mocks(NothingRegistered(), project=PROJECT, stack="test")
+    set_all_config(
+        {
+            f"{PROJECT}:{key}": value if isinstance(value, str) else json.dumps(value)
+            for key, value in sections.items()
+        }
+        | {"aws:region": "us-east-1"}
+    )
+
+
+def with_line(line: str) -> str:
+    """The local stack file with one more line under `config`."""
+    text = (STACKS / "Pulumi.local.yaml").read_text(encoding="utf-8")
+    return text.replace("\nconfig:\n", f"\nconfig:\n{line}\n")
+
+
+def test_both_sources_give_the_same_environment():
+    configure(local_values())
+    assert from_pulumi() == from_file("local")
+
+
+def test_in_the_program_a_bad_stack_file_ends_with_its_message_and_no_stack_trace():
+    configure(changed("models.0.node_pool", "l5"))
+    with pytest.raises(pulumi.RunError) as raised:
+        from_pulumi()
+    assert str(raised.value).startswith(
+        "Pulumi.test.yaml: 1 problem; nothing was changed\n  models[0].node_pool"
+    )
+    # RunError is what the language host prints without a stack trace, and its cause would be printed with it.
+    assert raised.value.__cause__ is None
+    assert raised.value.__suppress_context__
+
+
+def test_in_the_program_a_section_that_is_plain_text_is_named():
+    configure({**local_values(), "gateway": "big"})
+    with pytest.raises(pulumi.RunError, match=r'gateway: "big" must be a mapping'):
+        from_pulumi()
+
+
+def test_a_key_that_nobody_declared_is_not_silently_dropped():
+    configure({**local_values(), "modles": "[]"})
+    with pytest.raises(pulumi.RunError, match=r"modles: unknown key: did you mean models\?"):
+        from_pulumi()
+
+
+def test_not_yaml_names_line_and_column(tmp_path: Path):
+    (tmp_path / "Pulumi.broken.yaml").write_text("config:\n  a: [1, 2\n  b: 3\n", encoding="utf-8")
+    with pytest.raises(StackError) as raised:
+        from_file("broken", tmp_path)
+    assert str(raised.value).splitlines()[1].startswith("  line 3, column ")
+    assert "not YAML" in str(raised.value)
+
+
+def test_characters_that_yaml_forbids(tmp_path: Path):
+    (tmp_path / "Pulumi.broken.yaml").write_bytes(b"config:\n  a: \x07\n")
+    with pytest.raises(StackError, match="not YAML"):
+        from_file("broken", tmp_path)
+
+
+def test_text_that_is_not_utf_8(tmp_path: Path):
+    (tmp_path / "Pulumi.broken.yaml").write_bytes(b"config: \xff\xfe\n")
+    with pytest.raises(StackError, match="not UTF-8"):
+        from_file("broken", tmp_path)
+
+
+def test_a_key_given_twice_is_refused(tmp_path: Path):
+    text = with_line("  llm-platform:gateway: {replicas: 2, max_request_mib: 1}")
+    (tmp_path / "Pulumi.twice.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(StackError, match=r"line \d+, column 3: .*llm-platform:gateway.* twice"):
+        from_file("twice", tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "config: 3", "other: {}", "just text"])
+def test_a_file_without_configuration(tmp_path: Path, text: str):
+    (tmp_path / "Pulumi.empty.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(StackError, match=r"config: must be a mapping whose keys start with .llm-platform:"):
+        from_file("empty", tmp_path)
+
+
+def test_an_unknown_stack_lists_the_known_ones():
+    with pytest.raises(StackError, match=r'no stack "locl": did you mean local\?'):
+        from_file("locl")
+
+
+def test_keys_of_other_projects_are_not_ours(tmp_path: Path):
+    text = with_line("  aws:region: us-east-1")
+    (tmp_path / "Pulumi.copy.yaml").write_text(text, encoding="utf-8")
+    assert from_file("copy", tmp_path) == from_file("local")
+
+
+@given(text=st.text(max_size=200))
+def test_whatever_a_file_contains_the_answer_is_a_stack_error(
+    tmp_path_factory: pytest.TempPathFactory, text: str
+):
+    folder = tmp_path_factory.mktemp("stacks", numbered=True)
+    (folder / "Pulumi.any.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(StackError):
+        from_file("any", folder)
+
+
+def test_parsing_is_deterministic():
+    assert parse(local_values(), origin="a") == parse(local_values(), origin="b")
