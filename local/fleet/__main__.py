@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from local.fleet.api import Api, Connection, KubeconfigError, load_kubeconfig
+from local.fleet.api import Connection, KubeconfigError, load_kubeconfig
 from local.fleet.backoff import BackoffPolicy
 from local.fleet.fleet import Fleet
 from local.fleet.host import Settings
@@ -69,13 +69,11 @@ def _only_one(lock: Path) -> Iterator[None]:
 
 
 async def _run(connection: Connection, settings: Settings) -> None:
-    api = Api(connection)
-    fleet = asyncio.create_task(Fleet(api, settings).run())
+    fleet = asyncio.create_task(Fleet(connection, settings).run())
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, fleet.cancel)
     with contextlib.suppress(asyncio.CancelledError):
         await fleet
-    await api.close()
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -39,6 +39,8 @@ class Connection:
 
     server: str
     tls: ssl.SSLContext
+    serving_tls: ssl.SSLContext
+    """For what the API server asks of us; it accepts any certificate from a kubelet."""
 
 
 class ApiError(Exception):
@@ -82,11 +84,13 @@ def load_kubeconfig(path: Path) -> Connection:
             "this machine and serves only a cluster on 127.0.0.1"
         )
     tls = ssl.create_default_context(cadata=authority.decode())
+    serving_tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with tempfile.NamedTemporaryFile() as chain:  # ssl reads a client certificate only from a file
         chain.write(certificate + b"\n" + key)
         chain.flush()
         tls.load_cert_chain(chain.name)
-    return Connection(server=server, tls=tls)
+        serving_tls.load_cert_chain(chain.name)
+    return Connection(server=server, tls=tls, serving_tls=serving_tls)
 
 
 def is_loopback(host: str) -> bool:

@@ -58,12 +58,15 @@ class Translator:
         """A configuration file's text. What is not a YAML mapping is no Envoy configuration and stays.
 
         Raises:
-            EnvoyConfigError: a cluster dials another machine, or finds its endpoints in an unknown way.
+            EnvoyConfigError: a cluster dials another machine, or the document has not Envoy's form.
         """
         document = _load(text)
         if document is None:
             return text
-        return yaml.safe_dump(self.document(document), sort_keys=False)
+        try:
+            return yaml.safe_dump(self.document(document), sort_keys=False)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise EnvoyConfigError(f"not written as Envoy's documentation has it: {error!r}") from error
 
     def document(self, document: dict[str, Any]) -> dict[str, Any]:
         """A parsed document: a bootstrap, or a discovery response with listeners or clusters."""
@@ -132,7 +135,10 @@ class Translator:
 def listening_ports(text: str) -> set[int]:
     """The ports that a configuration file makes Envoy listen on, admin interface included."""
     document = _load(text)
-    return set() if document is None else set(_listening(document))
+    try:
+        return set() if document is None else set(_listening(document))
+    except (KeyError, TypeError, AttributeError):
+        return set()  # the translation of the same text says what is wrong
 
 
 def eds_by_file(file: Path, target: Target) -> dict[str, Any]:

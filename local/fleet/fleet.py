@@ -5,22 +5,27 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
+
 from local.fleet.addresses import AddressPool, NoFreeAddress
-from local.fleet.api import Api, ApiError
+from local.fleet.api import Api, ApiError, Connection
+from local.fleet.container import Files
 from local.fleet.endpoints import Endpoints
 from local.fleet.events import Events
 from local.fleet.host import Host, Settings
 from local.fleet.images import program_of
 from local.fleet.kube import ConfigMap, EndpointSlice, Node, Pod, Secret, Service
 from local.fleet.load_balancer import LoadBalancer
+from local.fleet.log_server import LogServer
 from local.fleet.pod import PodRunner
 from local.fleet.ports import PortAllocator
 from local.fleet.reflector import Key, Reflector
+from local.fleet.sandbox import container_files
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +40,8 @@ def is_fleet_pod(pod: Pod) -> bool:
 class Fleet:
     """Runs the pods of one cluster on this machine until it is cancelled."""
 
-    def __init__(self, api: Api, settings: Settings) -> None:
-        self._api = api
+    def __init__(self, connection: Connection, settings: Settings) -> None:
+        self._api = api = Api(connection)
         self._settings = settings
         self._runners: dict[str, PodRunner] = {}
         self._pods = Reflector(
@@ -66,7 +71,10 @@ class Fleet:
             config_map=self._config_maps.get,
             secret=self._secrets.get,
         )
+        self._log_server = LogServer(connection.serving_tls, self._container_files, self._may_write)
+        self._log_port = ports.allocate()
         self._load_balancer = LoadBalancer(api, settings, ports, self._endpoints, self._services.values)
+        self._finished: set[str] = set()
         self._started = False
         self._background: set[asyncio.Task[Any]] = set()
 
@@ -85,6 +93,7 @@ class Fleet:
                 for reflector in reflectors:
                     group.create_task(reflector.run())
                 group.create_task(self._events.run())
+                group.create_task(self._log_server.run(self._log_port))
                 for reflector in reflectors:
                     await reflector.synced.wait()
                 self._begin()
@@ -94,6 +103,7 @@ class Fleet:
                 runner.kill()
             self._load_balancer.kill()
             self._endpoints.close()
+            await self._api.close()
 
     def _begin(self) -> None:
         self._started = True
@@ -103,6 +113,8 @@ class Fleet:
             if folder.name not in known:
                 shutil.rmtree(folder, ignore_errors=True)
         self._endpoints.changed()
+        for node in self._nodes.values():
+            self._serve_logs_of(node)
         for pod in pods:
             self._reconcile(pod)
         log.info("fleet: following %s with %d pods of its own", self._api.server, len(self._runners))
@@ -117,6 +129,7 @@ class Fleet:
             self._reconcile(after)
 
     def _pod_gone(self, pod: Pod) -> None:
+        self._finished.discard(pod.metadata.uid)
         runner = self._runners.get(pod.metadata.uid)
         if runner is not None:
             runner.gone()
@@ -135,7 +148,7 @@ class Fleet:
             # Nothing of it runs: it had not been started, is over, or ended with an earlier fleet.
             if pod.metadata.deletion_grace_period_seconds != 0:
                 self._in_background(self._remove(pod))
-        elif pod.status.phase not in _OVER:
+        elif pod.status.phase not in _OVER and pod.metadata.uid not in self._finished:
             self._run(pod, node)
 
     def _run(self, pod: Pod, node: Node) -> None:
@@ -147,21 +160,30 @@ class Fleet:
     def _closed(self, runner: PodRunner) -> None:
         uid = runner.pod.metadata.uid
         self._runners.pop(uid, None)
+        self._finished.add(uid)  # an older event of the pod may still be on its way
         current = self._pods.get(runner.pod.metadata.namespace, runner.pod.metadata.name)
         if current is None or current.metadata.uid != uid:
             shutil.rmtree(self._settings.pod_folder(runner.pod), ignore_errors=True)
 
-    async def _remove(self, pod: Pod) -> None:
+    def _remove(self, pod: Pod) -> Coroutine[Any, Any, None]:
         path = f"/api/v1/namespaces/{pod.metadata.namespace}/pods/{pod.metadata.name}"
+        options = {"gracePeriodSeconds": 0, "preconditions": {"uid": pod.metadata.uid}}
+        return self._attempt(self._api.delete(path, options))
+
+    @staticmethod
+    async def _attempt(request: Awaitable[object]) -> None:
+        """A request whose occasion returns with the object's next event if it fails."""
         try:
-            await self._api.delete(
-                path, {"gracePeriodSeconds": 0, "preconditions": {"uid": pod.metadata.uid}}
-            )
-        except ApiError as error:
-            log.debug("delete %s: %s", path, error)
+            await request
+        except (ApiError, httpx.HTTPError) as error:
+            log.debug("request failed: %s", error)
 
     def _node_changed(self, key: Key, before: Node | None, after: Node | None) -> None:
-        if not self._started or (before is not None and after is not None):
+        if not self._started:
+            return
+        if after is not None:
+            self._serve_logs_of(after)
+        if before is not None and after is not None:
             return
         for pod in self._pods.values():
             if pod.spec.node_name == key[1]:
@@ -170,6 +192,21 @@ class Fleet:
                     self._reconcile(pod)
                 elif runner is not None:
                     runner.abandon()
+
+    def _serve_logs_of(self, node: Node) -> None:
+        if node.status.daemon_endpoints.kubelet_endpoint.port != self._log_port:
+            endpoint = {"daemonEndpoints": {"kubeletEndpoint": {"Port": self._log_port}}}
+            path = f"/api/v1/nodes/{node.metadata.name}/status"
+            self._in_background(self._attempt(self._api.patch(path, {"status": endpoint})))
+
+    def _container_files(self, namespace: str, pod: str, container: str) -> Files | None:
+        found = self._pods.get(namespace, pod)
+        return None if found is None else container_files(self._settings.pod_folder(found), container)
+
+    def _may_write(self, namespace: str, pod: str, container: str) -> bool:
+        found = self._pods.get(namespace, pod)
+        runner = None if found is None else self._runners.get(found.metadata.uid)
+        return runner is not None and runner.runs(container)
 
     def _service_changed(self, key: Key, before: Service | None, after: Service | None) -> None:
         if self._started:

@@ -338,8 +338,20 @@ class Pod(ApiObject):
     status: PodStatus = Field(default_factory=PodStatus)
 
 
+class DaemonEndpoint(_Object):
+    port: int = Field(default=0, alias="Port")
+
+
+class DaemonEndpoints(_Object):
+    kubelet_endpoint: DaemonEndpoint = Field(default_factory=DaemonEndpoint)
+
+
+class NodeStatus(_Object):
+    daemon_endpoints: DaemonEndpoints = Field(default_factory=DaemonEndpoints)
+
+
 class Node(ApiObject):
-    pass
+    status: NodeStatus = Field(default_factory=NodeStatus)
 
 
 class ServicePort(_Object):

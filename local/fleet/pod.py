@@ -97,6 +97,11 @@ class PodRunner:
         for runner in self._runners.values():
             runner.kill()
 
+    def runs(self, container: str) -> bool:
+        """Whether a process of this container runs now."""
+        runner = self._runners.get(container)
+        return runner is not None and runner.status.state.running is not None
+
     def reads(self, reference: Reference) -> bool:
         """Whether the pod reads this ConfigMap or Secret."""
         return reference in self._references

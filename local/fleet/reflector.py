@@ -81,7 +81,7 @@ class Reflector(Generic[T]):
             if parsed is not None:
                 found[_key(parsed)] = parsed
         for key in [key for key in self._items if key not in found]:
-            self._changed(key, self._items.pop(key), None)
+            self._tell(key, self._items.pop(key), None)
         for key, item in found.items():
             self._replace(key, item)
         return str(answer["metadata"]["resourceVersion"])
@@ -99,8 +99,8 @@ class Reflector(Generic[T]):
                 parsed = None if event["type"] == "BOOKMARK" else self._parse(event["object"])
                 if parsed is not None:
                     self._apply(event["type"], parsed)
-        except httpx.TransportError as error:
-            # The API server went away or ended the stream in mid-line; the version is still good.
+        except (httpx.TransportError, ValueError) as error:
+            # The API server went away, perhaps in mid-line; the version is still good.
             log.debug("watch of %s ended: %s", self._path, error)
             await asyncio.sleep(_FIRST_RETRY_SECONDS)
         return version
@@ -109,7 +109,6 @@ class Reflector(Generic[T]):
         try:
             return self._model.model_validate(item)
         except ValidationError as error:
-            # One object that the fleet cannot read must not end every other pod's processes.
             log.error("%s: cannot read %s: %s", self._path, item.get("metadata", {}).get("name"), error)
             return None
 
@@ -117,7 +116,7 @@ class Reflector(Generic[T]):
         key = _key(item)
         if kind == "DELETED":
             self._items.pop(key, None)
-            self._changed(key, item, None)
+            self._tell(key, item, None)
         else:
             self._replace(key, item)
 
@@ -125,7 +124,14 @@ class Reflector(Generic[T]):
         before = self._items.get(key)
         self._items[key] = item
         if before != item:
-            self._changed(key, before, item)
+            self._tell(key, before, item)
+
+    def _tell(self, key: Key, before: T | None, after: T | None) -> None:
+        try:
+            self._changed(key, before, after)
+        except Exception:
+            # What goes wrong with one object must not end every other pod's processes.
+            log.exception("%s: %s", self._path, "/".join(key))
 
 
 def _key(item: ApiObject) -> Key:

@@ -19,6 +19,19 @@ from local.fleet.rewrite import Rewriter
 from local.fleet.volumes import Tokens, contents, mounts, write_atomically
 
 
+def container_files(folder: Path, container: str) -> Files:
+    """The log and message files of a container of the pod with this folder."""
+    return Files(
+        log=folder / f"{container}.log",
+        previous_log=folder / f"{container}.previous.log",
+        message=_scratch(folder, container) / "termination-log",
+    )
+
+
+def _scratch(folder: Path, container: str) -> Path:
+    return folder / "containers" / container
+
+
 class Sandbox:
     """Lays out a pod and translates its containers. After a fleet's restart a pod has its old ports again.
 
@@ -87,11 +100,7 @@ class Sandbox:
 
     def files(self, container: Container) -> Files:
         """A container's log and message files."""
-        return Files(
-            log=self.folder / f"{container.name}.log",
-            previous_log=self.folder / f"{container.name}.previous.log",
-            message=self._scratch(container) / "termination-log",
-        )
+        return container_files(self.folder, container.name)
 
     def rewriter(self, container: Container) -> Rewriter:
         """The container's paths and ports in this machine's terms."""
@@ -127,7 +136,9 @@ class Sandbox:
             self.rewriter(container), self.pod.metadata.namespace, self._host.endpoints.file
         )
         return {
-            name: translator.text(data.decode()).encode() if name.endswith(SUFFIXES) else data
+            name: translator.text(data.decode(errors="surrogateescape")).encode(errors="surrogateescape")
+            if name.endswith(SUFFIXES)
+            else data
             for name, data in files.items()
         }
 
@@ -141,7 +152,7 @@ class Sandbox:
         )
 
     def _scratch(self, container: Container) -> Path:
-        return self.folder / "containers" / container.name
+        return _scratch(self.folder, container.name)
 
     def _volume(self, name: str) -> Path:
         for volume in self.pod.spec.volumes:

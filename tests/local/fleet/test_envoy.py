@@ -156,6 +156,8 @@ def test_a_cluster_that_finds_a_service_by_dns_reads_its_endpoints(
         (clusters("192.0.2.1"), "outside the cluster"),
         (clusters("login.example.com.au"), "outside the cluster"),
         (clusters("chat.inference", copies=2), "names 2 hosts"),
+        ("admin: {address: {socket_address: {address: 127.0.0.1}}}", "'port_value'"),
+        ("resources: [{name: x, load_assignment: [1]}]", "not written as"),
     ],
 )
 def test_nothing_else_may_be_dialled(translator: Translator, text: str, message: str) -> None:

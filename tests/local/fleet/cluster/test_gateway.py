@@ -17,7 +17,11 @@ from tests.local.fleet.cluster.conftest import Namespace, address, eventually, i
 pytestmark = pytest.mark.cluster
 
 CONFIG = "/etc/envoy/config"
-DRAIN = "curl -sf -X POST http://$ENVOY_ADMIN/healthcheck/fail && sleep 1"
+DRAIN = """
+exec 3<>/dev/tcp/${ENVOY_ADMIN%:*}/${ENVOY_ADMIN##*:}
+printf 'POST /drain_listeners?graceful&skip_exit HTTP/1.1\r\nHost: admin\r\nContent-Length: 0\r\n\r\n' >&3
+sleep 7
+"""
 
 
 def source(file: str) -> dict[str, Any]:
@@ -96,7 +100,7 @@ def create_gateway(namespace: Namespace, replicas: int) -> None:
         "env": [{"name": "ENVOY_ADMIN", "value": "127.0.0.1:9901"}],
         "ports": [{"name": "http", "containerPort": 8080}],
         "readinessProbe": {"tcpSocket": {"port": "http"}, "periodSeconds": 1},
-        "lifecycle": {"preStop": {"exec": {"command": ["sh", "-c", f"{DRAIN}; sleep 6"]}}},
+        "lifecycle": {"preStop": {"exec": {"command": ["bash", "-c", DRAIN]}}},
         "volumeMounts": [{"name": "config", "mountPath": CONFIG}],
     }
     volumes = [{"name": "config", "configMap": {"name": "gateway"}}]

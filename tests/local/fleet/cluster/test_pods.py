@@ -5,13 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import psutil
 import pytest
 
 from tests.local.fleet.cluster.conftest import Namespace, address, eventually, is_ready, python, server
+
+if TYPE_CHECKING:
+    from local.cluster.cluster import Cluster
 
 pytestmark = pytest.mark.cluster
 
@@ -99,6 +102,21 @@ def test_a_crash_loop_shows_its_restarts_and_why(namespace: Namespace) -> None:
     [log] = namespace.state.glob(f"pods/{namespace.name}_crash_*/c0.log")
     assert log.read_text() == "no such model\n"
     assert log.with_name("c0.previous.log").read_text() == "no such model\n"
+
+
+def test_kubectl_logs(namespace: Namespace, cluster: Cluster) -> None:
+    code = "import time; print('one'); print('two', flush=True); time.sleep(2); print('three')"
+    namespace.pod("talker", [python(code)], restartPolicy="Never")
+    namespace.wait_ready("talker")
+
+    def logs(*options: str) -> str:
+        return cluster.kubectl("logs", "--namespace", namespace.name, "talker", *options)
+
+    eventually(lambda: logs() == "one\ntwo\n", "the output so far")
+    assert logs("--tail=1") == "two\n"
+    assert logs("--follow") == "one\ntwo\nthree\n"
+    eventually(lambda: namespace.status("talker")["phase"] == "Succeeded", "the talker is done")
+    assert logs("--tail=1") == "three\n"
 
 
 def test_a_killed_process_is_replaced(namespace: Namespace) -> None:
