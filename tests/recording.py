@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -81,13 +82,26 @@ class _Echo(Mocks):
         raise AssertionError(f"the program must not call {args.token}")
 
 
+@contextmanager
+def _loop_of_this_thread() -> Iterator[None]:
+    """Registrations run in threads; the SDK makes an event loop in each of them and never closes it."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        yield
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+
+
 class _Monitor(MockMonitor):
     def __init__(self, mocks: Mocks, recording: Recording) -> None:
         super().__init__(mocks)
         self._recording = recording
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802 (the name is the protocol's)
-        response = super().RegisterResource(request)
+        with _loop_of_this_thread():
+            response = super().RegisterResource(request)
         if request.type != STACK_TYPE:
             self._recording.resources.append(
                 Registered(

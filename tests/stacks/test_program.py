@@ -1,0 +1,189 @@
+"""The program as a whole: what it registers, in which order, and when it registers nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+
+from infra.scheduling import NODE_POOL_LABEL
+from stacks import program
+from stacks.config import Stack
+from tests.recording import Recording, Registered, record, stack_outputs
+from tests.stacks.environments import changed, local_values, stack_on
+
+
+def run(stack: Stack) -> Recording:
+    return record(lambda: program.export(program.build(stack)))
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> Recording:
+    return run(stack_on(tmp_path_factory.mktemp("local") / "kubeconfig"))
+
+
+def pods(recording: Recording) -> list[tuple[str, dict[str, Any]]]:
+    return [
+        (resource.inputs["metadata"]["name"], resource.inputs["spec"]["template"]["spec"])
+        for resource in recording
+        if resource.inputs.get("kind") in ("Deployment", "Job")
+    ]
+
+
+def test_every_component_registers_its_outputs(local: Recording):
+    components = {resource.urn for resource in local if resource.component}
+    assert components
+    assert components <= set(local.outputs)
+
+
+def test_no_two_resources_have_one_urn(local: Recording):
+    # The engine would refuse them; mocks do not.
+    assert [urn for urn, count in Counter(resource.urn for resource in local).items() if count > 1] == []
+
+
+def test_every_object_has_a_name_of_its_own_and_the_clusters_provider(local: Recording):
+    objects = [resource for resource in local if "metadata" in resource.inputs]
+    keys = Counter(
+        (
+            resource.inputs["kind"],
+            resource.inputs["metadata"].get("namespace"),
+            resource.inputs["metadata"]["name"],
+        )
+        for resource in objects
+    )
+    assert max(keys.values()) == 1
+    assert {resource.provider.split("::")[-2] for resource in objects} == {"local-kubernetes"}
+
+
+def test_children_belong_to_their_component(local: Recording):
+    components = {resource.urn for resource in local if resource.component}
+    for resource in local:
+        if not resource.component and resource.inputs.get("kind") != "Namespace":
+            assert resource.parent in components, resource.urn
+
+
+def urns(found: list[Registered]) -> set[str]:
+    return {resource.urn for resource in found}
+
+
+def test_a_destroy_removes_pods_before_machines_and_machines_before_their_class(local: Recording):
+    # Pulumi deletes in the reverse order of dependencies.
+    node_class = local.one("KWOKNodeClass", "gpu")
+    for model, pool in (("chat", "l4"), ("chat-large", "rtx-pro-6000")):
+        node_pool = local.one("NodePool", pool)
+        assert node_pool.urn in local.behind(local.one("Deployment", model))
+        assert node_class.urn in local.behind(node_pool)
+
+
+def test_the_verification_comes_after_everything_else(local: Recording):
+    job = next(resource for resource in local if resource.inputs.get("kind") == "Job")
+    own = [resource for resource in local if resource.parent == job.parent]
+    components = [resource for resource in local if resource.component]
+    assert urns(list(local)) - local.behind(job) == urns(own) - local.behind(job)
+    assert len(components) == 7
+
+
+def test_outputs(local: Recording):
+    outputs = stack_outputs(local)
+    assert outputs["gateway_url"] == "http://127.0.0.1:8080"
+    assert outputs["models"] == ["chat", "chat-large"]
+    assert outputs["plan"]["usd_per_hour_min"] == 9.2637
+
+
+def test_provider_reads_the_kubeconfig_of_the_stack_file_and_keeps_its_identity(local: Recording):
+    provider = next(resource for resource in local if resource.type == "pulumi:providers:kubernetes")
+    assert provider.inputs["kubeconfig"].endswith("kubeconfig")
+    assert provider.inputs["clusterIdentifier"] == "local"
+    assert provider.inputs["enableConfigMapMutable"] == "true"
+
+
+def test_namespaces_refuse_pods_below_the_restricted_standard(local: Recording):
+    for name in ("inference", "gateway"):
+        labels = local.one("Namespace", name).inputs["metadata"]["labels"]
+        assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+
+
+def test_every_pod_meets_the_restricted_standard(local: Recording):
+    assert [name for name, _ in pods(local)][:1] == ["gateway"]
+    assert len(pods(local)) == 4
+    for name, spec in pods(local):
+        assert spec["securityContext"]["runAsNonRoot"] is True, name
+        assert spec["securityContext"]["runAsUser"] > 0
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert spec["automountServiceAccountToken"] is False
+        assert spec["serviceAccountName"] not in ("", "default")
+        for container in spec["containers"]:
+            security = container["securityContext"]
+            assert security["allowPrivilegeEscalation"] is False
+            assert security["capabilities"] == {"drop": ["ALL"]}
+            assert security["readOnlyRootFilesystem"] is True
+            assert "memory" in container["resources"]["limits"]
+
+
+def test_model_pods_find_their_pool_and_other_pods_the_system_machines(local: Recording):
+    selectors = {name: spec["nodeSelector"] for name, spec in pods(local)}
+    job = next(name for name in selectors if name.startswith("verify-"))
+    assert selectors == {
+        "chat": {NODE_POOL_LABEL: "l4"},
+        "chat-large": {NODE_POOL_LABEL: "rtx-pro-6000"},
+        "gateway": {NODE_POOL_LABEL: "system"},
+        job: {NODE_POOL_LABEL: "system"},
+    }
+
+
+def test_models_run_at_their_minimum(tmp_path: Path):
+    values = changed("models.0.replicas", {"min": 3, "max": 4})
+    recording = run(stack_on(tmp_path / "kubeconfig", values))
+    assert recording.one("Deployment", "chat").inputs["spec"]["replicas"] == 3
+
+
+@pytest.mark.parametrize(("max_nodes", "surge"), [(4, 0), (5, 1)])
+def test_a_surge_replica_only_where_the_pool_has_room_for_it(tmp_path: Path, max_nodes: int, surge: int):
+    values = changed("node_pools.0.max_nodes", max_nodes)
+    recording = run(stack_on(tmp_path / "kubeconfig", values))
+    rollout = recording.one("Deployment", "chat").inputs["spec"]["strategy"]["rollingUpdate"]
+    assert rollout == {"maxSurge": surge, "maxUnavailable": 1 - surge}
+
+
+def job_name(recording: Recording) -> str:
+    return next(r.inputs["metadata"]["name"] for r in recording if r.inputs.get("kind") == "Job")
+
+
+def test_the_verification_runs_again_only_when_something_changed(tmp_path: Path):
+    kubeconfig = tmp_path / "kubeconfig"
+    first = job_name(run(stack_on(kubeconfig)))
+    assert job_name(run(stack_on(kubeconfig))) == first
+    assert job_name(run(stack_on(kubeconfig, changed("models.0.max_model_len", 8192)))) != first
+
+
+def test_a_missing_kubeconfig_says_how_to_get_one_and_registers_nothing(tmp_path: Path):
+    stack = stack_on(tmp_path / "kubeconfig")
+    (tmp_path / "kubeconfig").unlink()
+    registered: list[Recording] = []
+
+    def build() -> None:
+        program.build(stack)
+
+    with pytest.raises(pulumi.RunError, match=r"cluster\.kubeconfig: .* does not exist .* `make up`"):
+        registered.append(record(build))
+    assert registered == []
+
+
+def test_fifty_models(tmp_path: Path):
+    values = local_values()
+    values["models"] = [{**values["models"][0], "name": f"chat-{index}"} for index in range(50)]
+    values["node_pools"][0]["max_nodes"] = 300
+    recording = run(stack_on(tmp_path / "kubeconfig", values))
+    assert sum(resource.inputs.get("kind") == "Deployment" for resource in recording) == 51
+
+
+def test_one_setting_takes_one_way(tmp_path: Path):
+    values = changed("models.0.max_model_len", 4096)
+    recording = run(stack_on(tmp_path / "kubeconfig", values))
+    arguments = recording.one("Deployment", "chat").inputs["spec"]["template"]["spec"]["containers"][0][
+        "args"
+    ]
+    assert arguments[arguments.index("--max-model-len") + 1] == "4096"
