@@ -25,6 +25,7 @@ from local.engine.errors import (
     not_json,
     queue_full,
     shutting_down,
+    too_many_choices,
     unknown_model,
     wrong_content_type,
     wrong_fields,
@@ -84,6 +85,8 @@ class Routes:
     async def generate(self, http: HttpRequest, asked: GenerationRequest, answer: answers.Answer) -> Response:
         model = self.check_model(asked.model)
         asked.check()
+        if asked.choices > self.server.max_choices:
+            raise too_many_choices(asked.choices, self.server.max_choices)
         prompts = asked.prompts()
         request = planned_request(asked, prompts, self.engine)
         self.admit(request)

@@ -56,6 +56,13 @@ def not_emulated(parameter: str, reason: str) -> ApiError:
     return bad_request(f"The vLLM emulator does not support {parameter}: {reason}", parameter)
 
 
+def too_many_choices(asked: int, limit: int) -> ApiError:
+    return bad_request(
+        f"n must be at most {limit}, got {asked}. To increase this limit, set the VLLM_MAX_N_SEQUENCES "
+        "environment variable."
+    )
+
+
 def unknown_model(name: str, served: Sequence[str]) -> ApiError:
     message = f"The model `{name}` does not exist. Valid aliases: {', '.join(served)}."
     return ApiError(404, "NotFoundError", message, "model")

@@ -13,34 +13,43 @@ ACCELERATOR = "EMULATOR_ACCELERATOR"
 GPUS = "EMULATOR_GPUS"
 COLD_START_SCALE = "EMULATOR_COLD_START_SCALE"
 LISTEN = "EMULATOR_LISTEN"
+MAX_CHOICES = "VLLM_MAX_N_SEQUENCES"
+"""vLLM's own variable: the largest `n` of a request."""
+
+DEFAULT_MAX_CHOICES = "16384"
 
 
 @dataclass(frozen=True)
 class Machine:
-    """accelerator, gpus: what the pod sees. cold_start_scale: share of the time that a start takes in a
-    cloud.
+    """accelerator, gpus: what the pod sees. cold_start_scale: share of the time that a start takes in a cloud.
 
     listen: address to bind instead of --host and --port, because all pods of a local cluster share one
-    machine.
+    machine. max_choices: largest `n` of a request.
     """
 
     accelerator: Accelerator
     gpus: int
     cold_start_scale: float
     listen: tuple[str, int] | None
+    max_choices: int
 
 
 def machine_from(environment: Mapping[str, str]) -> Machine:
-    """Reads the EMULATOR_ variables; one L4 where they are not set. Raises Refused on a value that is
-    none."""
+    """Reads the EMULATOR_ variables and vLLM's own; one L4 where they are not set.
+
+    Raises Refused on a value that is none.
+    """
     try:
         gpu = accelerator(environment.get(ACCELERATOR, "nvidia-l4"))
     except UnknownNameError as error:
         raise Refused(f"{ACCELERATOR}: {error}") from None
-    gpus = _number(environment, GPUS, "1")
-    if gpus != int(gpus):
-        raise Refused(f"{GPUS}={environment[GPUS]!r}: expected a whole number")
-    return Machine(gpu, int(gpus), _number(environment, COLD_START_SCALE, "1"), _listen(environment))
+    return Machine(
+        accelerator=gpu,
+        gpus=_whole_number(environment, GPUS, "1"),
+        cold_start_scale=_number(environment, COLD_START_SCALE, "1"),
+        listen=_listen(environment),
+        max_choices=_whole_number(environment, MAX_CHOICES, DEFAULT_MAX_CHOICES),
+    )
 
 
 def _listen(environment: Mapping[str, str]) -> tuple[str, int] | None:
@@ -51,6 +60,13 @@ def _listen(environment: Mapping[str, str]) -> tuple[str, int] | None:
     if not host or not port.isdigit() or int(port) > 65535:
         raise Refused(f"{LISTEN}={text!r}: expected HOST:PORT, for example 127.0.0.1:8000")
     return host, int(port)
+
+
+def _whole_number(environment: Mapping[str, str], name: str, default: str) -> int:
+    value = _number(environment, name, default)
+    if value != int(value):
+        raise Refused(f"{name}={environment[name]!r}: expected a whole number")
+    return int(value)
 
 
 def _number(environment: Mapping[str, str], name: str, default: str) -> float:

@@ -60,7 +60,7 @@ class Engine:
 class Server:
     """What is in front: names, address, keys, bounds of the queue, and how much is said.
 
-    stream_interval: tokens per event of a streamed reply, at least.
+    stream_interval: tokens per event of a streamed reply, at least. max_choices: largest `n`.
     """
 
     served_names: tuple[str, ...]
@@ -70,6 +70,7 @@ class Server:
     shutdown_timeout: float
     max_queued_requests: int | None
     max_queued_tokens: int | None
+    max_choices: int
     stream_interval: int
     histogram_buckets: Mapping[str, Sequence[float]]
     statistics: bool
@@ -158,6 +159,7 @@ def server_settings(flags: argparse.Namespace, machine: Machine) -> Server:
         shutdown_timeout=at_least("shutdown_timeout", 0, flags.shutdown_timeout, 0),
         max_queued_requests=optional_bound("max_num_queued_reqs", flags.max_num_queued_reqs),
         max_queued_tokens=optional_bound("max_num_queued_tokens", flags.max_num_queued_tokens),
+        max_choices=machine.max_choices,
         stream_interval=at_least("stream_interval", 1, flags.stream_interval, 1),
         histogram_buckets=custom_buckets(flags.custom_histogram_buckets),
         statistics=flags.disable_log_stats is not True,
