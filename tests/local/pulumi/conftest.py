@@ -1,130 +1,24 @@
-"""The real Pulumi CLI with the stand-ins, on small programs of one test each."""
+"""The real Pulumi CLI with the stand-ins."""
 
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import shutil
-import subprocess
-import textwrap
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.local.pulumi.project import Project
 
 if TYPE_CHECKING:
     from local.cluster.cluster import Cluster
     from local.pulumi.install import Folders
     from local.toolchain.obtain import Toolchain
 
-OPERATION_SECONDS = 90.0
-"""No operation here takes ten; a hung one must end with its output, not with the test run's limit."""
-
-PREAMBLE = """
-import pulumi
-import pulumi_kubernetes as k8s
-
-config = pulumi.Config()
-provider = k8s.Provider("cluster", kubeconfig={kubeconfig!r}, cluster_identifier="test", **{arguments!r})
-
-
-def options(**more):
-    return pulumi.ResourceOptions(provider=provider, **more)
-
-"""
-
-
 _NUMBERS = itertools.count()
-
-
-@dataclass(frozen=True)
-class Done:
-    """One run of the CLI."""
-
-    code: int
-    output: str
-
-
-@dataclass
-class Project:
-    """A Pulumi project in a folder of its own, with one stack, for one cluster."""
-
-    folder: Path
-    pulumi: Path
-    variables: dict[str, str]
-    cluster: Cluster
-
-    @property
-    def namespace(self) -> str:
-        """A namespace for this project's objects; the programs create it."""
-        return self.folder.name
-
-    def write(self, program: str, **arguments: bool) -> None:
-        """Writes __main__.py: the program after a provider for the cluster. `arguments` go to the provider."""
-        start = PREAMBLE.format(kubeconfig=str(self.cluster.kubeconfig), arguments=arguments)
-        self.folder.joinpath("__main__.py").write_text(
-            f"{start}namespace = {self.namespace!r}\n{textwrap.dedent(program)}"
-        )
-
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [str(self.pulumi), *arguments, "--non-interactive", "--color", "never"],
-            cwd=self.folder,
-            env=self.variables,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
-    def run(self, *arguments: str) -> Done:
-        process = self.start(*arguments)
-        try:
-            output, _ = process.communicate(timeout=OPERATION_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            output, _ = process.communicate()
-            pytest.fail(f"pulumi {' '.join(arguments)} did not end:\n{output}")
-        return Done(process.returncode, output)
-
-    def succeed(self, *arguments: str) -> str:
-        done = self.run(*arguments)
-        assert done.code == 0, done.output
-        return done.output
-
-    def fail(self, *arguments: str) -> str:
-        """Output of a run that must fail, and must do so without a Python traceback."""
-        done = self.run(*arguments)
-        assert done.code != 0, done.output
-        assert "Traceback" not in done.output
-        return done.output
-
-    def up(self) -> str:
-        return self.succeed("up", "--yes", "--skip-preview")
-
-    def steps(self, *arguments: str) -> dict[str, str]:
-        """What a preview would do: operation by resource name, unchanged resources and providers left out."""
-        planned = json.loads(self.succeed("preview", "--json", *arguments))
-        return {
-            step["urn"].rpartition("::")[2]: step["op"]
-            for step in planned["steps"]
-            if step["op"] != "same"
-            and not step["urn"].endswith("::cluster")
-            and "pulumi:pulumi:Stack" not in step["urn"]
-        }
-
-    def resources(self) -> dict[str, dict[str, Any]]:
-        """The saved state by resource name, secrets still encrypted."""
-        exported = json.loads(self.succeed("stack", "export"))
-        return {entry["urn"].rpartition("::")[2]: entry for entry in exported["deployment"]["resources"]}
-
-    def kubectl(self, *arguments: str) -> str:
-        return self.cluster.kubectl("--namespace", self.namespace, *arguments)
-
-    def exists(self, *object_name: str) -> bool:
-        return bool(self.kubectl("get", *object_name, "--ignore-not-found", "--output", "name").strip())
 
 
 @pytest.fixture(scope="session")
@@ -139,8 +33,8 @@ def stand_ins(cluster: Cluster, toolchain: Toolchain) -> tuple[Path, Folders]:
 
 @pytest.fixture
 def project(cluster: Cluster, stand_ins: tuple[Path, Folders], tmp_path: Path) -> Iterator[Project]:
-    """A project whose stack exists and holds nothing. Its namespace is deleted after the test, unawaited; what a
-    test registers elsewhere it destroys itself."""
+    """A project whose stack exists and holds nothing. Its namespace is deleted after the test, unawaited; what
+    a test registers elsewhere it destroys itself."""
     from local.pulumi.install import environment
 
     pulumi, folders = stand_ins

@@ -51,32 +51,48 @@ def test_a_deployment_is_ready_as_kubectl_rollout_status_judges(obj, detail):
     assert (judged.ready, judged.detail) == (detail == "", detail)
 
 
+def stateful_set(spec, **status):
+    return live("apps/v1", "StatefulSet", {"replicas": 1, **spec}, {"observedGeneration": 1, **status})
+
+
+def daemon_set(**status):
+    wanted = {"observedGeneration": 1, "desiredNumberScheduled": 1}
+    return live("apps/v1", "DaemonSet", {}, {**wanted, **status})
+
+
+def service(kind, *addresses):
+    return live("v1", "Service", {"type": kind}, {"loadBalancer": {"ingress": list(addresses)}})
+
+
+ON_DELETE = {"updateStrategy": {"type": "OnDelete"}}
+PARTITION = {"replicas": 2, "updateStrategy": {"rollingUpdate": {"partition": 1}}}
+IS_READY = {"conditions": [{"type": "Ready", "status": "True"}]}
+
+
 @pytest.mark.parametrize(
     ("obj", "ready"),
     [
-        (live("apps/v1", "StatefulSet", {"replicas": 1}, {"observedGeneration": 1, "readyReplicas": 1, "updatedReplicas": 1}), True),
-        (live("apps/v1", "StatefulSet", {"replicas": 1}, {"observedGeneration": 1, "readyReplicas": 1}), False),
-        (live("apps/v1", "StatefulSet", {"replicas": 1}, {"observedGeneration": 1, "updatedReplicas": 1}), False),
-        (live("apps/v1", "StatefulSet", {"replicas": 1, "updateStrategy": {"type": "OnDelete"}},
-              {"observedGeneration": 1, "readyReplicas": 1}), True),
-        (live("apps/v1", "StatefulSet", {"replicas": 2, "updateStrategy": {"rollingUpdate": {"partition": 1}}},
-              {"observedGeneration": 1, "readyReplicas": 2, "updatedReplicas": 1}), True),
-        (live("apps/v1", "DaemonSet", {}, {"observedGeneration": 1, "desiredNumberScheduled": 1, "updatedNumberScheduled": 1,
-                                           "numberAvailable": 1}), True),
-        (live("apps/v1", "DaemonSet", {}, {"observedGeneration": 1, "desiredNumberScheduled": 1}), False),
-        (live("v1", "Pod", status={"conditions": [{"type": "Ready", "status": "True"}]}), True),
+        (stateful_set({}, readyReplicas=1, updatedReplicas=1), True),
+        (stateful_set({}, readyReplicas=1), False),
+        (stateful_set({}, updatedReplicas=1), False),
+        (stateful_set(ON_DELETE, readyReplicas=1), True),
+        (stateful_set(PARTITION, readyReplicas=2, updatedReplicas=1), True),
+        (daemon_set(updatedNumberScheduled=1, numberAvailable=1), True),
+        (daemon_set(updatedNumberScheduled=1), False),
+        (daemon_set(), False),
+        (live("v1", "Pod", status=IS_READY), True),
         (live("v1", "Pod", status={"phase": "Succeeded"}), True),
         (live("v1", "Pod", status={"phase": "Pending"}), False),
-        (live("v1", "Service", {"type": "ClusterIP"}), True),
-        (live("v1", "Service", {"type": "LoadBalancer"}, {"loadBalancer": {}}), False),
-        (live("v1", "Service", {"type": "LoadBalancer"}, {"loadBalancer": {"ingress": [{"ip": "127.0.0.1"}]}}), True),
+        (service("ClusterIP"), True),
+        (service("LoadBalancer"), False),
+        (service("LoadBalancer", {"ip": "127.0.0.1"}), True),
         (live("networking.k8s.io/v1", "Ingress", status={"loadBalancer": {}}), False),
         (live("v1", "PersistentVolume", status={"phase": "Bound"}), True),
         (live("v1", "PersistentVolume", status={"phase": "Pending"}), False),
         (live("v1", "ConfigMap"), True),
         (live("karpenter.sh/v1", "NodePool"), True),
     ],
-)  # fmt: skip
+)
 def test_readiness_by_kind(obj, ready):
     judged = judge({}, obj)
     assert judged.ready is ready

@@ -1,0 +1,232 @@
+"""Create, change, refresh, replace, import and delete, against the real API server."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.local.pulumi.programs import NAMESPACE, job, workload
+from tests.local.pulumi.project import Project
+
+pytestmark = pytest.mark.cluster
+
+
+def test_an_update_waits_for_its_objects_and_a_second_one_finds_nothing_to_do(project: Project):
+    project.write(
+        NAMESPACE
+        + workload(replicas=2)
+        + job("")
+        + """
+settings = k8s.core.v1.ConfigMap("settings", metadata={"namespace": here}, data={"a": "1"}, opts=options())
+token = k8s.core.v1.Secret(
+    "token", metadata={"namespace": here}, string_data={"key": pulumi.Output.secret("hunter2")}, opts=options()
+)
+mixed = k8s.core.v1.ConfigMap(
+    "mixed", metadata={"namespace": here}, data={"open": "1", "hidden": pulumi.Output.secret("hunter2")}, opts=options()
+)
+pulumi.export("available", web.status["available_replicas"])
+pulumi.export("password", token.data["key"])
+"""
+    )
+    output = project.up()
+    assert output.count("A local stand-in for Pulumi's Kubernetes provider is in use") >= 1
+    outputs = json.loads(project.succeed("stack", "output", "--json"))
+    assert outputs == {"available": 2, "password": "[secret]"}
+    conditions = json.loads(project.kubectl("get", "job", "once", "--output", "json"))["status"]["conditions"]
+    assert "Complete" in {condition["type"] for condition in conditions}
+
+    saved = project.resources()
+    _assert_readable_by_the_official_plugin(saved, project.namespace)
+    _assert_secrets_are_encrypted(project, saved)
+
+    unchanged = project.succeed("preview", "--expect-no-changes", "--diff")
+    assert "hunter2" not in unchanged
+    refreshed = project.succeed("refresh", "--yes", "--skip-preview", "--expect-no-changes")
+    assert "unchanged" in refreshed
+    project.succeed("destroy", "--yes", "--skip-preview")
+    assert not project.exists("namespace", project.namespace)
+
+
+def _assert_readable_by_the_official_plugin(saved: dict, namespace: str) -> None:
+    assert saved["team"]["id"] == namespace
+    assert saved["web"]["id"] == f"{namespace}/web"
+    settings = saved["settings"]
+    name = settings["inputs"]["metadata"]["name"]
+    assert re.fullmatch(r"settings-[0-9a-f]{8}", name)
+    assert settings["id"] == f"{namespace}/{name}"
+    assert settings["inputs"]["metadata"]["annotations"] == {"pulumi.com/autonamed": "true"}
+    outputs = settings["outputs"]
+    assert outputs["__inputs"] == settings["inputs"]
+    assert outputs["__initialApiVersion"] == "v1"
+    assert re.fullmatch(r"pulumi-kubernetes-[0-9a-f]{8}", outputs["__fieldManager"])
+    assert outputs["metadata"]["uid"]
+    assert outputs["metadata"]["name"] == name
+
+
+def _assert_secrets_are_encrypted(project: Project, saved: dict) -> None:
+    for name in ("token", "mixed"):
+        text = json.dumps(saved[name])
+        assert "hunter2" not in text
+        assert "aHVudGVyMg==" not in text
+    assert "ciphertext" in saved["token"]["outputs"]["data"]
+    assert "ciphertext" in saved["mixed"]["outputs"]["data"]["hidden"]
+    assert saved["mixed"]["outputs"]["data"]["open"] == "1"
+    backend = Path(project.variables["PULUMI_BACKEND_URL"].removeprefix("file://"))
+    stored = backend / ".pulumi" / "stacks" / project.folder.name / "test.json"
+    assert "hunter2" not in stored.read_text()
+
+
+def test_refresh_finds_what_was_changed_by_hand_and_the_next_update_undoes_it(project: Project):
+    project.write(NAMESPACE + workload())
+    project.up()
+    project.kubectl("patch", "deployment", "web", "--type", "merge", "--patch", '{"spec": {"replicas": 3}}')
+    project.kubectl("label", "deployment", "web", "of-no-concern=true")
+    assert project.steps() == {}
+    drift = project.succeed("refresh", "--yes", "--skip-preview", "--diff")
+    assert re.search(r"replicas: 1 +=> 3", drift)
+    assert "of-no-concern" not in drift
+    assert project.steps() == {"web": "update"}
+    project.up()
+    assert project.kubectl("get", "deployment", "web", "--output", "jsonpath={.spec.replicas}") == "1"
+    assert "of-no-concern" in project.kubectl("get", "deployment", "web", "--output", "json")
+    project.kubectl("delete", "deployment", "web", "--wait=true")
+    project.succeed("refresh", "--yes", "--skip-preview")
+    assert project.steps() == {"web": "create"}
+
+
+def test_an_update_removes_what_the_program_no_longer_sets_and_keeps_what_ignore_changes_names(
+    project: Project,
+):
+    settings = 'settings = k8s.core.v1.ConfigMap("settings", metadata={{"name": "settings", "namespace": here}}, data={}, opts=options({}))'
+    project.write(NAMESPACE + settings.format({"a": "1", "b": "2"}, ""), enable_config_map_mutable=True)
+    project.up()
+    project.write(
+        NAMESPACE + settings.format({"a": "3"}, 'ignore_changes=["data.a"]'), enable_config_map_mutable=True
+    )
+    assert project.steps() == {"settings": "update"}
+    project.up()
+    assert json.loads(project.kubectl("get", "configmap", "settings", "--output", "json"))["data"] == {
+        "a": "1"
+    }
+
+
+def test_an_immutable_field_replaces_the_object(project: Project):
+    settings = 'settings = k8s.core.v1.ConfigMap("settings", metadata={{"namespace": here}}, data={{"a": "{}"}}, opts=options())\n'
+    # No table has volumeMode: the server's answer to a dry run says that it cannot change.
+    claim = """
+claim = k8s.core.v1.PersistentVolumeClaim(
+    "claim",
+    metadata={{"name": "claim", "namespace": here}},
+    spec={{"accessModes": ["ReadWriteOnce"], "volumeMode": "{}", "resources": {{"requests": {{"storage": "1Gi"}}}}}},
+    opts=options(),
+)
+"""
+    project.write(NAMESPACE + workload() + job("") + settings.format(1) + claim.format("Filesystem"))
+    project.up()
+    before = project.resources()
+    project.write(
+        NAMESPACE
+        + workload(label="other")
+        + job("").replace("busybox:1", "busybox:2")
+        + settings.format(2)
+        + claim.format("Block")
+    )
+    planned = json.loads(project.succeed("preview", "--json"))
+    reasons = {step["urn"].rpartition("::")[2]: step.get("replaceReasons") for step in planned["steps"]}
+    assert reasons["web"] == ["spec.selector.matchLabels.app"]
+    assert reasons["once"] == ["spec.template.spec.containers[0].image"]
+    assert reasons["claim"] == ["spec.volumeMode"]
+    assert reasons["settings"] == ["data.a"]
+    # Fixed names: this update succeeds only because the old objects go before their successors come.
+    project.up()
+    after = project.resources()
+    for name in ("web", "once", "claim", "settings"):
+        assert before[name]["outputs"]["metadata"]["uid"] != after[name]["outputs"]["metadata"]["uid"]
+    assert after["settings"]["id"] != before["settings"]["id"]
+    assert not project.exists("configmap", before["settings"]["id"].partition("/")[2])
+
+
+def test_a_custom_resource_waits_for_its_definition_in_the_same_update(project: Project):
+    group = f"{project.namespace}.example.com"
+    project.write(
+        f"""
+definition = k8s.apiextensions.v1.CustomResourceDefinition(
+    "definition",
+    metadata={{"name": "pools.{group}"}},
+    spec={{
+        "group": "{group}",
+        "scope": "Cluster",
+        "names": {{"kind": "Pool", "plural": "pools", "singular": "pool"}},
+        "versions": [
+            {{
+                "name": "v1",
+                "served": True,
+                "storage": True,
+                "schema": {{
+                    "openAPIV3Schema": {{
+                        "type": "object",
+                        "properties": {{"spec": {{"type": "object", "properties": {{"size": {{"type": "integer"}}}}}}}},
+                    }}
+                }},
+            }}
+        ],
+    }},
+    opts=options(),
+)
+pool = k8s.apiextensions.CustomResource(
+    "pool",
+    api_version="{group}/v1",
+    kind="Pool",
+    metadata={{"name": "pool"}},
+    spec={{"size": config.get_int("size") or 1}},
+    opts=options(depends_on=[definition]),
+)
+"""
+    )
+    project.succeed("preview")
+    project.up()
+    assert project.resources()["pool"]["id"] == "pool"
+    assert project.steps() == {}
+    project.succeed("config", "set", "size", "2")
+    assert project.steps() == {"pool": "update"}
+    project.up()
+    assert project.kubectl("get", f"pools.{group}", "pool", "--output", "jsonpath={.spec.size}") == "2"
+    project.succeed("destroy", "--yes", "--skip-preview")
+
+
+def test_deletion_waits_and_names_the_finalizer_that_holds_the_object(project: Project):
+    project.write(
+        NAMESPACE
+        + """
+held = k8s.core.v1.ConfigMap(
+    "held",
+    metadata={"name": "held", "namespace": here, "finalizers": ["example.com/hold"]},
+    opts=options(custom_timeouts=pulumi.CustomTimeouts(delete="2s")),
+)
+"""
+    )
+    project.up()
+    output = project.fail("destroy", "--yes", "--skip-preview")
+    assert "still exists, not gone within 2 s; held by finalizer example.com/hold" in output
+    assert project.exists("configmap", "held")
+    project.kubectl(
+        "patch", "configmap", "held", "--type", "merge", "--patch", '{"metadata": {"finalizers": null}}'
+    )
+    project.succeed("destroy", "--yes", "--skip-preview")
+    assert not project.exists("configmap", "held")
+
+
+def test_an_existing_object_is_neither_taken_over_nor_lost_but_can_be_imported(project: Project):
+    project.write(NAMESPACE)
+    project.up()
+    project.kubectl("create", "configmap", "theirs", "--from-literal", "a=1")
+    theirs = 'theirs = k8s.core.v1.ConfigMap("theirs", metadata={{"name": "theirs", "namespace": here}}, data={{"a": "1"}}, opts=options({}))'
+    project.write(NAMESPACE + theirs.format(""))
+    assert 'configmaps "theirs" already exists' in project.fail("up", "--yes", "--skip-preview")
+    project.write(NAMESPACE + theirs.format(f'import_="{project.namespace}/theirs"'))
+    project.up()
+    assert project.steps() == {}
+    assert project.resources()["theirs"]["id"] == f"{project.namespace}/theirs"
