@@ -33,8 +33,8 @@ def stand_ins(cluster: Cluster, toolchain: Toolchain) -> tuple[Path, Folders]:
 
 @pytest.fixture
 def project(cluster: Cluster, stand_ins: tuple[Path, Folders], tmp_path: Path) -> Iterator[Project]:
-    """A project whose stack exists and holds nothing. Its namespace is deleted after the test, unawaited; what
-    a test registers elsewhere it destroys itself."""
+    """A project whose stack exists and holds nothing. Its namespace is deleted after the test, unawaited;
+    what a test registers elsewhere it destroys itself."""
     from local.pulumi.install import environment
 
     pulumi, folders = stand_ins

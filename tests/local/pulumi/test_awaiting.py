@@ -16,24 +16,18 @@ pytestmark = pytest.mark.cluster
 
 
 def test_a_workload_that_does_not_become_ready_is_saved_explained_and_continued(project: Project):
-    project.write(
-        NAMESPACE
-        + workload(selector=NOWHERE, annotations='{"pulumi.com/timeoutSeconds": "3"}')
-        + job('"activeDeadlineSeconds": 1,').replace(
-            '"restartPolicy": "Never",', f'"restartPolicy": "Never", "nodeSelector": {NOWHERE},'
-        )
-    )
+    hopeless = workload(selector=NOWHERE, annotations={"pulumi.com/timeoutSeconds": "3"})
+    project.write(NAMESPACE + hopeless + job(selector=NOWHERE, activeDeadlineSeconds=1))
     output = project.fail("up", "--yes", "--skip-preview")
     assert f"Deployment {project.namespace}/web not ready within 3 s: 0 of 1 pods available" in output
-    assert re.search(
-        rf"pod {project.namespace}/web-\S+ is Pending: Unschedulable: .*node affinity/selector", output
-    )
+    unschedulable = rf"pod {project.namespace}/web-\S+ is Pending: Unschedulable: .*node affinity/selector"
+    assert re.search(unschedulable, output)
     assert f"Job {project.namespace}/once failed: [DeadlineExceeded]" in output
     saved = project.resources()
     assert "not ready within 3 s" in saved["web"]["initErrors"][0]
     uid = saved["web"]["outputs"]["metadata"]["uid"]
 
-    project.write(NAMESPACE + workload(annotations='{"pulumi.com/timeoutSeconds": "30"}') + job(""))
+    project.write(NAMESPACE + workload(annotations={"pulumi.com/timeoutSeconds": "30"}) + job())
     assert project.steps()["web"] == "update"
     project.up()
     saved = project.resources()
@@ -42,70 +36,38 @@ def test_a_workload_that_does_not_become_ready_is_saved_explained_and_continued(
 
 
 def test_a_failed_job_shows_what_its_container_said(project: Project):
-    project.write(
-        NAMESPACE
-        + job('"backoffLimit": 0,').replace(
-            '"restartPolicy": "Never",', f'"restartPolicy": "Never", "nodeSelector": {NOWHERE},'
-        )
-    )
+    project.write(NAMESPACE + job(selector=NOWHERE, backoffLimit=0))
     process = project.start("up", "--yes", "--skip-preview")
-    pod = eventually(
-        lambda: (
-            project.exists("pod", "--selector", "job-name=once")
-            and project.kubectl(
-                "get", "pods", "--selector", "job-name=once", "--output", "jsonpath={.items[0].metadata.name}"
-            )
-        )
-    )
-    ended = {
-        "exitCode": 3,
-        "reason": "Error",
-        "message": "route `chat` answers 404\n",
-        "startedAt": None,
-        "finishedAt": None,
-    }
-    status = {
-        "phase": "Failed",
-        "containerStatuses": [
-            {
-                "name": "main",
-                "image": "busybox:1",
-                "imageID": "",
-                "ready": False,
-                "restartCount": 0,
-                "state": {"terminated": ended},
-            }
-        ],
-    }
-    project.kubectl(
-        "patch",
-        "pod",
-        pod,
-        "--subresource",
-        "status",
-        "--type",
-        "merge",
-        "--patch",
-        json.dumps({"status": status}),
-    )
+    eventually(lambda: project.exists("pod", "--selector", "job-name=once"))
+    first = "jsonpath={.items[0].metadata.name}"
+    pod = project.kubectl("get", "pods", "--selector", "job-name=once", "--output", first)
+    times = {"startedAt": None, "finishedAt": None}
+    ended = {"exitCode": 3, "reason": "Error", "message": "route `chat` answers 404\n", **times}
+    about = {"image": "busybox:1", "imageID": "", "ready": False, "restartCount": 0}
+    container = {"name": "main", **about, "state": {"terminated": ended}}
+    status = json.dumps({"status": {"phase": "Failed", "containerStatuses": [container]}})
+    project.kubectl("patch", "pod", pod, "--subresource", "status", "--type", "merge", "--patch", status)
     output, _ = process.communicate(timeout=60)
     assert process.returncode != 0
     assert f"Job {project.namespace}/once failed: [BackoffLimitExceeded]" in output
     assert "container main ended with exit code 3: route `chat` answers 404" in output
 
 
+def test_pods_that_may_not_be_created_are_explained_although_there_are_none(project: Project):
+    labels = {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}
+    restricted = NAMESPACE.replace('{"name": namespace}', f'{{"name": namespace, **{labels!r}}}')
+    project.write(restricted + job(annotations={"pulumi.com/timeoutSeconds": "3"}))
+    output = project.fail("up", "--yes", "--skip-preview")
+    assert re.search(r'\[FailedCreate\] .*violates PodSecurity "restricted', output)
+
+
 def test_skip_await_and_wait_for_change_what_is_waited_for(project: Project):
-    skipping = workload(selector=NOWHERE, annotations='{"pulumi.com/skipAwait": "true"}')
-    project.write(NAMESPACE + skipping)
+    project.write(NAMESPACE + workload(selector=NOWHERE, annotations={"pulumi.com/skipAwait": "true"}))
     project.up()
-    waiting = workload(
-        selector=NOWHERE,
-        annotations='{"pulumi.com/waitFor": "condition=Available=True", "pulumi.com/timeoutSeconds": "1"}',
-    )
-    project.write(NAMESPACE + waiting)
-    assert "condition Available is [MinimumReplicasUnavailable]" in project.fail(
-        "up", "--yes", "--skip-preview"
-    )
+    wait_for = {"pulumi.com/waitFor": "condition=Available=True", "pulumi.com/timeoutSeconds": "1"}
+    project.write(NAMESPACE + workload(selector=NOWHERE, annotations=wait_for))
+    output = project.fail("up", "--yes", "--skip-preview")
+    assert "condition Available is [MinimumReplicasUnavailable]" in output
 
 
 def test_an_interrupted_update_ends_quietly_and_saves_what_it_made(project: Project):
@@ -115,8 +77,7 @@ def test_an_interrupted_update_ends_quietly_and_saves_what_it_made(project: Proj
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=30)
     assert "Traceback" not in output
-    saved = project.resources()
-    assert "cancelled" in saved["web"]["initErrors"][0]
+    assert "cancelled" in project.resources()["web"]["initErrors"][0]
 
 
 def test_the_plugins_end_with_an_engine_that_is_killed(project: Project):
@@ -129,4 +90,3 @@ def test_the_plugins_end_with_an_engine_that_is_killed(project: Project):
     process.communicate(timeout=10)
     _, alive = psutil.wait_procs(plugins, timeout=10)
     assert alive == []
-    project.succeed("cancel", "--yes")

@@ -40,7 +40,7 @@ def failing_cli(path: Path) -> Path:
     return executable(
         path,
         f'#!/bin/sh\necho "$@" >> {path.parent}/calls\n'
-        'echo "error: downloading from : failed to download plugin: kubernetes-4.34.2: failed all 5 attempts" >&2\nexit 1\n',
+        'echo "error: failed to download plugin: kubernetes-4.34.2: failed all 5 attempts" >&2\nexit 1\n',
     )
 
 

@@ -1,3 +1,4 @@
+# ruff: noqa: N802  the methods are named by the protocol
 """Policy pack of one mandatory policy: `a` in a ConfigMap must not be 1."""
 
 from concurrent.futures import ThreadPoolExecutor

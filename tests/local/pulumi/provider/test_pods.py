@@ -20,18 +20,19 @@ def container(ready=False, last=None, restarts=0, **state):
     }
 
 
+OUT_OF_MEMORY = {"exitCode": 1, "message": "out of memory"}
 UNSCHEDULABLE = {
     "type": "PodScheduled",
     "status": "False",
     "reason": "Unschedulable",
-    "message": "0/1 nodes are available: 1 Insufficient nvidia.com/gpu.",
+    "message": "0/1 nodes: 1 Insufficient nvidia.com/gpu.",
 }
 
 
 @pytest.mark.parametrize(
     ("obj", "said"),
     [
-        (pod(conditions=[UNSCHEDULABLE]), ["Unschedulable: 0/1 nodes are available: 1 Insufficient nvidia.com/gpu."]),
+        (pod(conditions=[UNSCHEDULABLE]), ["Unschedulable: 0/1 nodes: 1 Insufficient nvidia.com/gpu."]),
         (pod(container(waiting={"reason": "ContainerCreating"})), []),
         (pod(container(waiting={"reason": "ErrImagePull", "message": "no such tag"})),
          ["container engine waits: ErrImagePull: no such tag"]),
@@ -39,7 +40,7 @@ UNSCHEDULABLE = {
          ["container engine ended with exit code 3: route answers 404"]),
         (pod(container(terminated={"exitCode": 137, "reason": "OOMKilled"})),
          ["container engine ended with exit code 137 (OOMKilled)"]),
-        (pod(container(last={"exitCode": 1, "message": "out of memory"}, restarts=4, waiting={"reason": "CrashLoopBackOff"})),
+        (pod(container(last=OUT_OF_MEMORY, restarts=4, waiting={"reason": "CrashLoopBackOff"})),
          ["container engine waits: CrashLoopBackOff",
           "container engine has restarted 4 times; last time it ended with exit code 1: out of memory"]),
         (pod(container(ready=True, last={"exitCode": 1}, restarts=1, running={})), []),

@@ -36,30 +36,35 @@ def test_the_kubeconfig_falls_back_to_the_environment_and_the_home_folder():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "refused"),
+    ("given", "refused"),
     [
         ({"kubeconfig": HERE}, []),
         ({"kubeconfig": UNKNOWN}, []),
         ({"kubeconfig": "/no/such/file"}, []),
         ({"kubeconfig": kubeconfig("https://192.0.2.1")}, ["kubeconfig"]),
-        ({"enableServerSideApply": "false", "renderYamlToDirectory": "out"}, ["enableServerSideApply", "renderYamlToDirectory"]),
+        ({"enableServerSideApply": "false"}, ["enableServerSideApply"]),
+        ({"renderYamlToDirectory": "out"}, ["renderYamlToDirectory"]),
     ],
-)  # fmt: skip
-def test_arguments_that_cannot_be_used_are_named(arguments, refused):
-    assert [entry.argument for entry in refusals(arguments)] == refused
+)
+def test_arguments_that_cannot_be_used_are_named(given, refused):
+    assert [entry.argument for entry in refusals(given)] == refused
+
+
+def arguments(kubeconfig, identifier=None):
+    return {"kubeconfig": kubeconfig, **({} if identifier is None else {"clusterIdentifier": identifier})}
 
 
 @pytest.mark.parametrize(
     ("old", "new", "replaced"),
     [
-        ({"kubeconfig": HERE}, {"kubeconfig": f"{HERE}\n"}, []),
-        ({"kubeconfig": HERE}, {"kubeconfig": THERE}, ["kubeconfig"]),
-        ({"kubeconfig": HERE, "clusterIdentifier": "a"}, {"kubeconfig": THERE, "clusterIdentifier": "a"}, []),
-        ({"kubeconfig": HERE, "clusterIdentifier": "a"}, {"kubeconfig": UNKNOWN, "clusterIdentifier": "a"}, []),
-        ({"kubeconfig": HERE, "clusterIdentifier": "a"}, {"kubeconfig": HERE, "clusterIdentifier": "b"}, ["clusterIdentifier"]),
-        ({"kubeconfig": HERE}, {"kubeconfig": HERE, "clusterIdentifier": "a"}, []),
-        ({"kubeconfig": HERE}, {"kubeconfig": UNKNOWN}, ["kubeconfig"]),
+        (arguments(HERE), arguments(f"{HERE}\n"), []),
+        (arguments(HERE), arguments(THERE), ["kubeconfig"]),
+        (arguments(HERE, "a"), arguments(THERE, "a"), []),
+        (arguments(HERE, "a"), arguments(UNKNOWN, "a"), []),
+        (arguments(HERE, "a"), arguments(HERE, "b"), ["clusterIdentifier"]),
+        (arguments(HERE), arguments(HERE, "a"), []),
+        (arguments(HERE), arguments(UNKNOWN), ["kubeconfig"]),
     ],
-)  # fmt: skip
+)
 def test_only_another_cluster_replaces_the_provider(old, new, replaced):
     assert replacing_arguments(old, new) == replaced
