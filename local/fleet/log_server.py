@@ -1,8 +1,8 @@
 """Makes `kubectl logs` work: the one request of a kubelet's own API that the fleet answers.
 
 The API server asks the node's kubelet for a container's output, over TLS and without checking the
-certificate; the fleet gives every node its own port for that. Output is kept as it was written, without a time
-per line, so what needs times is refused.
+certificate; the fleet gives every node its own port for that. Output is kept as it was written, without a
+time per line, so what needs times is refused.
 """
 
 from __future__ import annotations

@@ -19,9 +19,11 @@ pytestmark = pytest.mark.cluster
 CONFIG = "/etc/envoy/config"
 DRAIN = """
 exec 3<>/dev/tcp/${ENVOY_ADMIN%:*}/${ENVOY_ADMIN##*:}
-printf 'POST /drain_listeners?graceful&skip_exit HTTP/1.1\r\nHost: admin\r\nContent-Length: 0\r\n\r\n' >&3
+printf 'POST /healthcheck/fail HTTP/1.1\r\nHost: admin\r\nContent-Length: 0\r\n\r\n' >&3
 sleep 7
 """
+# A failed health check makes Envoy close each connection with its next answer, and the load balancer goes on
+# choosing the pod for the endpoint removal delay of 5 s.
 
 
 def source(file: str) -> dict[str, Any]:
