@@ -1,8 +1,9 @@
-"""How many streamed tokens per second this machine carries: `python -m local.engine.benchmark --json out.json`.
+"""How many streamed tokens per second this machine carries: `python -m local.engine.benchmark --json
+out.json`.
 
-Starts replicas of the emulator, reads a fixed number of streamed completions from all of them at once, and ends.
-The emulated GPU is fast enough (8B on an H100) that what is measured is this machine: the replicas' processes, the
-loopback interface and the reader.
+Starts replicas of the emulator, reads a fixed number of streamed completions from all of them at once, and
+ends. The emulated GPU is fast enough (8B on an H100) that what is measured is this machine: the replicas'
+processes, the loopback interface and the reader.
 """
 
 from __future__ import annotations

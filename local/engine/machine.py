@@ -21,7 +21,8 @@ DEFAULT_MAX_CHOICES = "16384"
 
 @dataclass(frozen=True)
 class Machine:
-    """accelerator, gpus: what the pod sees. cold_start_scale: share of the time that a start takes in a cloud.
+    """accelerator, gpus: what the pod sees. cold_start_scale: share of the time that a start takes in a
+    cloud.
 
     listen: address to bind instead of --host and --port, because all pods of a local cluster share one
     machine. max_choices: largest `n` of a request.

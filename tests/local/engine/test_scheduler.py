@@ -8,7 +8,11 @@ from local.engine.scheduler import Limits, Phase, Scheduler, Sequence
 
 
 def limits(
-    max_running: int = 8, step_tokens: int = 64, blocks: int = 100, block_size: int = 4, prefix_caching: bool = False
+    max_running: int = 8,
+    step_tokens: int = 64,
+    blocks: int = 100,
+    block_size: int = 4,
+    prefix_caching: bool = False,
 ) -> Limits:
     return Limits(max_running, step_tokens, blocks, block_size, prefix_caching)
 
@@ -93,6 +97,33 @@ def test_a_preempted_request_computes_its_own_output_again():
         step = scheduler.schedule()
         scheduler.complete(step)
     assert dict(step.work)[new] == 12 + generated
+
+
+def test_a_preempted_request_goes_before_those_that_arrived_later():
+    scheduler = Scheduler(limits(blocks=8, max_running=2))
+    sequences = [Sequence(12, 16, []) for _ in range(3)]
+    for sequence in sequences:
+        scheduler.add(sequence)
+    while not sequences[1].preemptions:
+        step = scheduler.schedule()
+        scheduler.complete(step)
+    assert list(scheduler.waiting) == sequences[1:]
+
+
+def test_a_step_that_takes_memory_away_admits_nobody():
+    scheduler = Scheduler(limits(blocks=8, max_running=3))
+    large, other, tiny = Sequence(16, 12, []), Sequence(12, 12, []), Sequence(1, 1, [])
+    scheduler.add(large)
+    scheduler.add(other)
+    step = scheduler.schedule()
+    scheduler.complete(step)
+    scheduler.add(tiny)
+    while not other.preemptions:
+        tiny_waited = tiny in scheduler.waiting
+        step = scheduler.schedule()
+        scheduler.complete(step)
+    assert tiny.phase is Phase.FINISHED or tiny_waited
+    assert step.admitted == []
 
 
 def test_a_known_prefix_is_not_computed_again():
