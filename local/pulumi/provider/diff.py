@@ -49,9 +49,11 @@ def diff(session: Session, outputs: Mapping[str, Any], news: Properties, ignored
         for difference in differences(new, saved.inputs, saved.live)
         if not any(contains(path, difference.path) for path in ignored_paths)
     ]
-    replacing = forcing(found, new, saved.live, immutable_fields(new, session.settings))
-    if found and not replacing and not contains_unknown(new):
-        found, replacing = _ask_server(session, new, saved, found, ignored)
+    fields = immutable_fields(new, session.settings)
+    if found and not contains_unknown(new):
+        found, refused = _ask_server(session, new, saved, found, ignored)
+        fields += refused
+    replacing = forcing(found, new, saved.live, fields)
     return Diff(tuple(found), tuple(replacing), bool(replacing) and must_delete_first(new, saved.live))
 
 
@@ -70,28 +72,24 @@ def _align_namespaces(session: Session, new: Object, saved: State) -> None:
 
 def _ask_server(
     session: Session, new: Object, saved: State, found: list[Difference], ignored: Sequence[str]
-) -> tuple[list[Difference], list[Difference]]:
+) -> tuple[list[Difference], tuple[Path, ...]]:
+    """The differences that would still be there after an update, and fields that the server refuses to
+    change.
+    """
     manager = field_manager(new, saved.field_manager)
     try:
         result = dry_run_update(session, new, saved.live, manager, ignored, Conflicts.IGNORE)
     except Unreachable:
-        return found, []
+        return found, ()
     except ApiError as error:
         # Any other refusal is the update's to report, with the operation's context.
-        refused = refused_fields(error)
-        return found, [
-            difference for difference in found if _concerns(refused, difference)
-        ] if refused else []
+        return found, tuple(refused_fields(error))
     if result is None:
-        return found, []
+        return found, ()
     meant = [
         difference
         for difference in found
         if difference.change is Change.DELETE
         or lookup(result, difference.path) != lookup(saved.live, difference.path)
     ]
-    return meant, []
-
-
-def _concerns(refused: Sequence[Path], difference: Difference) -> bool:
-    return any(contains(path, difference.path) or contains(difference.path, path) for path in refused)
+    return meant, ()

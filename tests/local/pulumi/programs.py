@@ -19,8 +19,8 @@ def workload(
     selector: Mapping[str, str] | None = None,
     annotations: Mapping[str, str] | None = None,
 ) -> str:
-    """Deployment `web` of pods that run as soon as they have a node. Its fields read differently on the server:
-    1000m becomes 1, and an empty node selector goes."""
+    """Deployment `web` of pods that run as soon as they have a node. Some fields read differently on the
+    server: 1000m becomes 1, and an empty node selector goes."""
     return f"""
 labels = {{"app": {label!r}}}
 container = {{"name": "main", "image": "busybox:1", "resources": {{"requests": {{"cpu": "1000m"}}}}}}
@@ -69,5 +69,7 @@ once = k8s.batch.v1.Job(
 def config_map(name: str, data: Mapping[str, str], *, metadata: str = "{}", options: str = "") -> str:
     """A ConfigMap; without a name in `metadata` Pulumi names it. `options` are arguments of the options."""
     return f"""
-k8s.core.v1.ConfigMap({name!r}, metadata={{"namespace": here, **{metadata}}}, data={data!r}, opts=options({options}))
+k8s.core.v1.ConfigMap(
+    {name!r}, metadata={{"namespace": here, **{metadata}}}, data={data!r}, opts=options({options})
+)
 """

@@ -16,7 +16,9 @@ pytestmark = pytest.mark.cluster
 
 SECRETS = """
 password = pulumi.Output.secret("hunter2")
-token = k8s.core.v1.Secret("token", metadata={"namespace": here}, string_data={"key": password}, opts=options())
+token = k8s.core.v1.Secret(
+    "token", metadata={"namespace": here}, string_data={"key": password}, opts=options()
+)
 mixed = k8s.core.v1.ConfigMap(
     "mixed", metadata={"namespace": here}, data={"open": "1", "hidden": password}, opts=options()
 )

@@ -26,9 +26,9 @@ def annotated(**annotations):
     return {"metadata": {"annotations": {f"pulumi.com/{name}": value for name, value in annotations.items()}}}
 
 
-def deployment(generation=1, replicas=2, **status):
+def deployment(generation=1, wanted=2, **status):
     return live(
-        "apps/v1", "Deployment", {"replicas": replicas}, {"observedGeneration": 1, **status}, generation
+        "apps/v1", "Deployment", {"replicas": wanted}, {"observedGeneration": 1, **status}, generation
     )
 
 
