@@ -172,7 +172,8 @@ pool = k8s.apiextensions.CustomResource(
     "pool",
     api_version="{group}/v1",
     kind="Pool",
-    metadata={{"name": "pool"}},
+    # The garbage collector looks for new kinds every 30 s; until then a foreground deletion waits for it.
+    metadata={{"name": "pool", "annotations": {{"pulumi.com/deletionPropagationPolicy": "background"}}}},
     spec={{"size": config.get_int("size") or 1}},
     opts=options(depends_on=[definition]),
 )
