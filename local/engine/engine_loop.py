@@ -236,7 +236,7 @@ class EngineLoop:
                 preemptions=sequence.preemptions,
             )
         )
-        if request.finished:
+        if not any(choice.sequence in self._choices for choice in request.choices):
             longest = max(choice.sequence.generated for choice in request.choices)
             self._metrics.choices(len(request.choices), longest)
 

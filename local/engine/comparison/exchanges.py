@@ -104,15 +104,14 @@ class Shape:
     body: str
 
 
-def send(exchange: Exchange, server: RunningServer) -> Shape:
+def send(exchange: Exchange, server: RunningServer, client: httpx.Client) -> Shape:
     """Sends one request and describes the answer. Raises httpx.TransportError if there is none."""
     content = exchange.body if isinstance(exchange.body, str) else json.dumps(exchange.body)
-    response = httpx.request(
+    response = client.request(
         exchange.method,
         server.url + exchange.path,
         content=None if exchange.method == "GET" else content,
         headers={"content-type": "application/json"},
-        timeout=60,
     )
     content_type = response.headers.get("content-type", "")
     return Shape(response.status_code, content_type, _body(response, content_type))

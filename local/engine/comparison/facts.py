@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from local.engine.comparison.environment import VLLM_VERSION, real_vllm_environment, real_vllm_python
 from local.engine.comparison.exchanges import EXCHANGES, Shape, send
 from local.engine.comparison.metric_families import Family, as_data, families, from_data
@@ -44,7 +46,8 @@ class Inspection:
 def observe(server: RunningServer) -> Observed:
     """Sends every exchange once. Raises httpx.TransportError if the server stops answering."""
     idle = families(page(server))
-    answers = {exchange.name: send(exchange, server) for exchange in EXCHANGES}
+    with httpx.Client(timeout=60) as client:
+        answers = {exchange.name: send(exchange, server, client) for exchange in EXCHANGES}
     return Observed(idle, families(page(server)), answers)
 
 

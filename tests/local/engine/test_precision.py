@@ -35,7 +35,7 @@ def test_precision_of_the_weights(name: str, quantization: str | None, expected:
     [
         (QWEN, "fp9", "Unknown quantization method: fp9. Must be one of"),
         (QWEN, "awq", "Cannot find the config file for awq: Qwen/Qwen3-8B holds bf16 weights"),
-        (QWEN, "fbgemm_fp8", "is deprecated .* --allow-deprecated-quantization"),
+        (QWEN, "fbgemm_fp8", "is deprecated .*--allow-deprecated-quantization"),
         (LLAMA_FP8, "awq", r"specified in the model config \(compressed-tensors\) does not match .* \(awq\)"),
     ],
 )
@@ -45,7 +45,7 @@ def test_wrong_quantisation_is_refused(name: str, quantization: str, message: st
 
 
 def test_old_gpus_have_no_bfloat16():
-    with pytest.raises(Refused, match="NVIDIA T4 GPU has compute capability 7.5"):
+    with pytest.raises(Refused, match=r"NVIDIA T4 GPU has compute capability 7\.5"):
         precision(QWEN, None, "nvidia-t4", "bfloat16")
     assert precision(QWEN, None, "nvidia-t4") == "bf16"
 
