@@ -13,8 +13,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from local.fleet.api import is_loopback
-from local.fleet.kube import Container, Handler, HttpGetAction
-from local.fleet.processes import CommandNotFound, Result
+from local.fleet.pod_model import Container, Handler, HttpGetAction
+from local.fleet.processes import CannotStart, Result
 
 _BODY_LIMIT = 64 * 1024  # bytes of an answer that are read before the connection is closed
 
@@ -62,7 +62,7 @@ class Actions:
     async def _execute(self, command: list[str], timeout: float) -> Outcome:
         try:
             result = await self._run_command(command, timeout)
-        except CommandNotFound as error:
+        except CannotStart as error:
             return Outcome(False, str(error))
         if result.exit_code is None:
             return Outcome(False, f"command {command} did not end within {timeout:g} s")

@@ -15,7 +15,8 @@ import orjson
 from local.fleet.environment import expand
 from local.fleet.envoy import listening_ports
 from local.fleet.images import Program, program_of
-from local.fleet.kube import Container, Node, Pod
+from local.fleet.kube import Node
+from local.fleet.pod_model import Container, Pod
 from local.fleet.processes import POD_VARIABLE, Launch
 from local.fleet.rewrite import Rewriter
 from local.paths import PROCESS_MARKER, ROOT

@@ -13,7 +13,8 @@ from local.fleet.actions import Actions, Outcome
 from local.fleet.backoff import Backoff, BackoffPolicy
 from local.fleet.environment import ConfigError
 from local.fleet.images import program_of
-from local.fleet.kube import (
+from local.fleet.messages import termination_message
+from local.fleet.pod_model import (
     Container,
     ContainerState,
     ContainerStatus,
@@ -23,10 +24,9 @@ from local.fleet.kube import (
     StateTerminated,
     StateWaiting,
 )
-from local.fleet.messages import termination_message
 from local.fleet.probes import watch
 from local.fleet.processes import (
-    CommandNotFound,
+    CannotStart,
     Launch,
     exit_code,
     kill_group,
@@ -168,7 +168,7 @@ class ContainerRunner:
         began = datetime.now(UTC)
         try:
             process = await start(launch, self._files.log)
-        except CommandNotFound as error:
+        except CannotStart as error:
             self._pod.event("Warning", "Failed", f"Error: {error}", self.spec.name)
             self._count_start(None)
             self._terminated(START_ERROR, "StartError", str(error), began)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from local.fleet.kube import EndpointSlice, Pod, Service
+from local.fleet.kube import EndpointSlice, Service
+from local.fleet.pod_model import Pod
 from local.fleet.ports import annotated_ports
 
 HEADLESS = "None"

@@ -15,7 +15,8 @@ import orjson
 
 from local.fleet.discovery import DelayedRemoval, Resolved, Target, resolve
 from local.fleet.envoy import load_assignment
-from local.fleet.kube import EndpointSlice, Pod, Service
+from local.fleet.kube import EndpointSlice, Service
+from local.fleet.pod_model import Pod
 
 _SETTLE_SECONDS = 0.02
 # A rollout changes a pod, its annotation and its slice within milliseconds: one pass for all of them.

@@ -7,7 +7,8 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from local.fleet.kube import ConfigMap, Container, EnvVarSource, KeySelector, Pod, Secret
+from local.fleet.kube import ConfigMap, Secret
+from local.fleet.pod_model import Container, EnvVarSource, KeySelector, Pod
 from local.fleet.quantity import divide
 
 _REFERENCE = re.compile(r"\$\$|\$\(([-._a-zA-Z][-._a-zA-Z0-9]*)\)")

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import httpx
 
 from local.fleet.api import Api, ApiError
-from local.fleet.kube import Pod
+from local.fleet.pod_model import Pod
 
 log = logging.getLogger(__name__)
 

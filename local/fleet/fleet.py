@@ -19,10 +19,12 @@ from local.fleet.endpoints import Endpoints
 from local.fleet.events import Events
 from local.fleet.host import Host, Settings
 from local.fleet.images import program_of
-from local.fleet.kube import ConfigMap, EndpointSlice, Node, Pod, Secret, Service
+from local.fleet.kube import ConfigMap, EndpointSlice, Node, Secret, Service
 from local.fleet.load_balancer import LoadBalancer
 from local.fleet.log_server import LogServer
 from local.fleet.pod import PodRunner
+from local.fleet.pod_model import Pod
+from local.fleet.pod_object import pod_path, removal
 from local.fleet.ports import PortAllocator
 from local.fleet.reflector import Key, Reflector
 from local.fleet.sandbox import container_files
@@ -166,9 +168,7 @@ class Fleet:
             shutil.rmtree(self._settings.pod_folder(runner.pod), ignore_errors=True)
 
     def _remove(self, pod: Pod) -> Coroutine[Any, Any, None]:
-        path = f"/api/v1/namespaces/{pod.metadata.namespace}/pods/{pod.metadata.name}"
-        options = {"gracePeriodSeconds": 0, "preconditions": {"uid": pod.metadata.uid}}
-        return self._attempt(self._api.delete(path, options))
+        return self._attempt(self._api.delete(pod_path(pod.metadata), removal(pod.metadata.uid)))
 
     @staticmethod
     async def _attempt(request: Awaitable[object]) -> None:

@@ -11,7 +11,8 @@ from local.fleet.api import Api
 from local.fleet.backoff import BackoffPolicy
 from local.fleet.endpoints import Endpoints
 from local.fleet.events import Events
-from local.fleet.kube import ConfigMap, Pod, Secret
+from local.fleet.kube import ConfigMap, Secret
+from local.fleet.pod_model import Pod
 from local.fleet.ports import PortAllocator
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+import math
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -18,7 +18,9 @@ from local.fleet.container import LEAST_GRACE_SECONDS, ContainerRunner, Rules
 from local.fleet.environment import ConfigError
 from local.fleet.envoy import EnvoyConfigError
 from local.fleet.host import Host
-from local.fleet.kube import Container, ContainerStatus, Node, Pod, RestartPolicy
+from local.fleet.kube import Node
+from local.fleet.pod_model import Container, ContainerStatus, Pod, RestartPolicy
+from local.fleet.pod_object import PodObject
 from local.fleet.processes import Launch, Result, run
 from local.fleet.publisher import StatusPublisher
 from local.fleet.race import race
@@ -35,7 +37,6 @@ HOST_ADDRESS = "127.0.0.1"
 
 _RETRY_SECONDS = 0.5
 _TOKEN_RETRY_SECONDS = 10.0
-_NOT_FOUND, _CONFLICT = 404, 409
 
 
 class PodRunner:
@@ -45,7 +46,7 @@ class PodRunner:
         self.pod = pod
         self._host = host
         self._closed = closed
-        self._path = f"/api/v1/namespaces/{pod.metadata.namespace}/pods/{pod.metadata.name}"
+        self._object = PodObject(host.api, pod.metadata)
         self._sandbox = Sandbox(pod, node, host)
         self._references = references(pod)
         self._before = pod.status
@@ -58,13 +59,14 @@ class PodRunner:
         self._stepped = asyncio.Event()
         self._configuration = asyncio.Event()
         self._gone = False
-        self._publisher = StatusPublisher(host.api, self._path, self._wire)
-        self._tasks = [asyncio.create_task(self._publisher.run())]
-        self._life = asyncio.create_task(self._live())
-        self._life.add_done_callback(self._report)
+        self._publisher = StatusPublisher(host.api, self._object.path, self._wire)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._life = self._task(self._live())
         self._end: asyncio.Task[None] | None = None
+        self._grace = math.inf
+        self._in_background(self._publisher.run())
         if pod.spec.active_deadline_seconds is not None:
-            self._tasks.append(asyncio.create_task(self._deadline(float(pod.spec.active_deadline_seconds))))
+            self._in_background(self._deadline(float(pod.spec.active_deadline_seconds)))
 
     def update(self, pod: Pod) -> None:
         """Take the pod's object as it is now."""
@@ -87,7 +89,7 @@ class PodRunner:
         self._gone = True
         self.kill()
         if self._end is None:
-            self._end = asyncio.create_task(self._close())
+            self._end = self._task(self._close())
 
     def kill(self) -> None:
         """End every process of the pod now."""
@@ -155,7 +157,7 @@ class PodRunner:
         self.changed()
         await self._publisher.flush()
         if self._end is None:  # over by itself; the object, the folder and the logs stay until it is deleted
-            self._end = asyncio.create_task(self._close())
+            self._end = self._task(self._close())
 
     async def _prepare(self) -> None:
         while True:
@@ -172,14 +174,14 @@ class PodRunner:
         await self._annotate()
         self._progress = replace(self._progress, sandbox=True)
         if renewal is not None:
-            self._tasks.append(asyncio.create_task(self._renew_tokens(renewal)))
+            self._in_background(self._renew_tokens(renewal))
 
     async def _initialize(self) -> bool:
         """Run the init containers in order; whether all have done their part."""
         for container in self.pod.spec.init_containers:
             if container.restart_policy == "Always":
                 runner = self._create(container, "Always")
-                self._tasks.append(asyncio.create_task(runner.run()))
+                self._in_background(runner.run())
                 await self._until(lambda runner=runner: runner.status.started is True)
             else:
                 policy = self.pod.spec.restart_policy
@@ -242,13 +244,12 @@ class PodRunner:
             self.event("Warning", "FailedMount", f"{error}; the files stay as they were", "")
             return
         if not self._sandbox.annotations().items() <= self.pod.metadata.annotations.items():
-            self._tasks.append(asyncio.create_task(self._annotate()))
+            self._in_background(self._annotate())
 
     async def _annotate(self) -> None:
         annotations = self._sandbox.annotations()
         if annotations:
-            body = {"metadata": {"uid": self.pod.metadata.uid, "annotations": annotations}}
-            await self._insist(lambda: self._host.api.patch(self._path, body))
+            await self._object.annotate(annotations)
 
     async def _renew_tokens(self, wait: float | None) -> None:
         while wait is not None:
@@ -267,26 +268,30 @@ class PodRunner:
         message = "the pod was active on its node for longer than activeDeadlineSeconds"
         failure = Failure(reason="DeadlineExceeded", message=message)
         self._progress = replace(self._progress, failure=failure)
-        await self._stop(float(self.pod.spec.termination_grace_period_seconds))
+        if self._progress.sandbox:
+            await self._stop(float(self.pod.spec.termination_grace_period_seconds))
+        else:
+            self._life.cancel()
+            await self._conclude()
 
     def _delete(self, grace: float) -> None:
         if self._end is None:
-            self._end = asyncio.create_task(self._delete_within(grace))
-        else:
+            self._end = self._task(self._delete_within(grace))
+        elif grace < self._grace:
             for runner in self._runners.values():
                 runner.hasten(grace)
+        self._grace = min(grace, self._grace)
 
     async def _delete_within(self, grace: float) -> None:
         if self._progress.sandbox:
             await self._stop(grace)
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._life
+            await asyncio.wait([self._life])
         self._life.cancel()
         self._progress = replace(self._progress, ending=True)
         if not self._gone:
             self.changed()
             await self._publisher.flush()
-            await self._remove_object()
+            await self._object.remove()
         await self._close()
 
     async def _stop(self, grace: float) -> None:
@@ -307,15 +312,6 @@ class PodRunner:
         specs = [item for item in self.pod.spec.init_containers if item.restart_policy == "Always"]
         return [self._runners[item.name] for item in specs if item.name in self._runners]
 
-    async def _remove_object(self) -> None:
-        options = {
-            "apiVersion": "v1",
-            "kind": "DeleteOptions",
-            "gracePeriodSeconds": 0,
-            "preconditions": {"uid": self.pod.metadata.uid},
-        }
-        await self._insist(lambda: self._host.api.delete(self._path, options))
-
     async def _close(self) -> None:
         for task in [self._life, *self._tasks]:
             task.cancel()
@@ -323,24 +319,18 @@ class PodRunner:
         self._sandbox.release()
         self._closed(self)
 
-    @staticmethod
-    async def _insist(request: Callable[[], Awaitable[object]]) -> None:
-        """Send until the API server has answered. That the pod is gone, or another by now, is an answer."""
-        while True:
-            try:
-                await request()
-                return
-            except ApiError as error:
-                if error.status in (_NOT_FOUND, _CONFLICT):
-                    return
-            except httpx.HTTPError:
-                pass
-            await asyncio.sleep(_RETRY_SECONDS)
+    def _in_background(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        self._tasks.append(self._task(coroutine))
+
+    def _task(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(coroutine)
+        task.add_done_callback(self._report)
+        return task
 
     def _report(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()
         if error is not None:
-            log.error("pod %s", self._path, exc_info=error)
+            log.error("pod %s", self._object.path, exc_info=error)
             self.event("Warning", "FailedSync", f"the fleet failed on this pod: {error}", "")
 
     # The status.

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from local.fleet.actions import Outcome
-from local.fleet.kube import Probe
+from local.fleet.pod_model import Probe
 
 
 class Threshold:

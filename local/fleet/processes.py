@@ -28,8 +28,8 @@ _LAUNCH = Path(__file__).with_name("launch.py")
 _OUTPUT_LIMIT = 4096  # bytes of a hook's or probe's output that a message may carry
 
 
-class CommandNotFound(OSError):
-    """The container's command is neither a file nor on its PATH."""
+class CannotStart(Exception):
+    """The command is neither a file nor on its PATH, or its working directory does not exist."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ async def start(launch: Launch, output: Path) -> asyncio.subprocess.Process:
     """Start a container's main process in a session of its own: it appends to `output`, dies with the fleet.
 
     Raises:
-        CommandNotFound: nothing to run under that name.
+        CannotStart: there is nothing to run under that name, or nowhere to run it.
     """
     executable = _executable(launch)
     launcher = [sys.executable, "-I", "-S", str(_LAUNCH), str(os.getpid())]
@@ -75,7 +75,7 @@ async def run(launch: Launch, timeout: float) -> Result:
     """Run a probe's or a hook's command to its end, for at most `timeout` seconds.
 
     Raises:
-        CommandNotFound: nothing to run under that name.
+        CannotStart: there is nothing to run under that name, or nowhere to run it.
     """
     # A file and not a pipe: what the command leaves running in the background would hold a pipe open.
     with tempfile.TemporaryFile() as output:
@@ -124,8 +124,10 @@ def exit_code(process: asyncio.subprocess.Process) -> int:
 
 def _executable(launch: Launch) -> str:
     found = shutil.which(launch.argv[0], path=launch.environment.get("PATH"))
+    if not launch.folder.is_dir():
+        raise CannotStart(f"working directory {launch.folder} does not exist")
     if found is None:
-        raise CommandNotFound(f"{launch.argv[0]!r}: executable file not found in $PATH")
+        raise CannotStart(f"{launch.argv[0]!r}: executable file not found in $PATH")
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from local.fleet.kube import Pod
+from local.fleet.pod_model import Pod
 
 Reference = tuple[str, str]
 """Kind (`ConfigMap` or `Secret`) and name, in the pod's namespace."""

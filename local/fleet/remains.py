@@ -6,7 +6,7 @@ been there: containers that were running were lost, as after a restart of a mach
 
 from __future__ import annotations
 
-from local.fleet.kube import (
+from local.fleet.pod_model import (
     Container,
     ContainerState,
     ContainerStatus,

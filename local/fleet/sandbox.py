@@ -12,7 +12,8 @@ from local.fleet.environment import Sources, environment
 from local.fleet.envoy import SUFFIXES, Translator
 from local.fleet.host import Host
 from local.fleet.images import Program, program_of
-from local.fleet.kube import Container, Node, Pod
+from local.fleet.kube import Node
+from local.fleet.pod_model import Container, Pod
 from local.fleet.ports import address_annotations, annotated_ports
 from local.fleet.processes import Launch
 from local.fleet.rewrite import Rewriter

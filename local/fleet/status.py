@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from local.fleet.kube import Condition, ContainerState, ContainerStatus, Pod, PodStatus, RestartPolicy
+from local.fleet.pod_model import Condition, ContainerState, ContainerStatus, Pod, PodStatus, RestartPolicy
 
 _CREATING = ("ContainerCreating", "PodInitializing", "CreateContainerConfigError")
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from local.fleet.api import Api
-from local.fleet.kube import Pod, TokenSource
+from local.fleet.pod_model import Pod, TokenSource
 from local.fleet.volumes import Tokens, token_sources
 
 _RENEW_AT = 0.8

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from local.fleet.environment import ConfigError, Sources, resource
 from local.fleet.environment import field as downward_field
-from local.fleet.kube import (
+from local.fleet.pod_model import (
     ConfigMapSource,
     Container,
     DownwardSource,

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from local.fleet.environment import Sources
-from local.fleet.kube import ConfigMap, Pod, Secret
+from local.fleet.kube import ConfigMap, Secret
+from local.fleet.pod_model import Pod
 
 MakePod = Callable[..., Pod]
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from local.fleet.actions import Actions, Outcome
-from local.fleet.kube import Handler
-from local.fleet.processes import CommandNotFound, Result
+from local.fleet.pod_model import Handler
+from local.fleet.processes import CannotStart, Result
 from tests.local.fleet.conftest import MakePod
 
 Perform = Callable[..., Outcome]
@@ -48,7 +48,7 @@ def perform(make_pod: MakePod) -> Perform:
 
 async def commands(command: list[str], timeout: float) -> Result:
     if command == ["missing"]:
-        raise CommandNotFound("'missing': executable file not found in $PATH")
+        raise CannotStart("'missing': executable file not found in $PATH")
     return {"ok": Result(0, ""), "bad": Result(3, "broken"), "slow": Result(None, "")}[command[0]]
 
 

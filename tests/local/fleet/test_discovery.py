@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from local.fleet.discovery import DelayedRemoval, parse_service_name, resolve
-from local.fleet.kube import EndpointSlice, Pod, Service
+from local.fleet.kube import EndpointSlice, Service
+from local.fleet.pod_model import Pod
 from tests.local.fleet.conftest import MakePod
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from local.fleet.discovery import Target
 from local.fleet.endpoints import Endpoints
-from local.fleet.kube import EndpointSlice, Pod, Service
+from local.fleet.kube import EndpointSlice, Service
+from local.fleet.pod_model import Pod
 from tests.local.fleet.conftest import MakePod
 
 TARGET = Target("inference", "chat", 8000)

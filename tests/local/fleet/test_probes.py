@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from local.fleet.actions import Outcome
-from local.fleet.kube import Probe
+from local.fleet.pod_model import Probe
 from local.fleet.probes import Threshold, watch
 
 

@@ -12,7 +12,7 @@ import pytest
 from local.fleet.messages import termination_message
 from local.fleet.processes import (
     POD_VARIABLE,
-    CommandNotFound,
+    CannotStart,
     Launch,
     exit_code,
     kill_group,
@@ -53,8 +53,18 @@ def test_a_signal_shows_in_the_exit_code(tmp_path: Path, signal: str, code: int)
 
 
 def test_a_missing_command_is_told_apart_from_a_failing_one(tmp_path: Path) -> None:
-    with pytest.raises(CommandNotFound, match="'nonsense': executable file not found"):
+    with pytest.raises(CannotStart, match="'nonsense': executable file not found"):
         started(tmp_path, "nonsense")
+    with pytest.raises(CannotStart, match=r"working directory .*/none does not exist"):
+        asyncio.run(run(launch(tmp_path / "none", "true"), 1.0))
+
+
+def test_a_file_that_is_no_program_says_so_in_the_log(tmp_path: Path) -> None:
+    (tmp_path / "data").write_bytes(b"\x7fELF nonsense")
+    (tmp_path / "data").chmod(0o755)
+    code, log = started(tmp_path, str(tmp_path / "data"))
+    assert code == 1
+    assert log == f"{tmp_path}/data: Exec format error\n"
 
 
 def test_hooks_return_their_output_and_end_in_time(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from local.fleet.kube import RestartPolicy
+from local.fleet.pod_model import RestartPolicy
 from local.fleet.remains import LOST_EXIT_CODE, first_status, settled
 from tests.local.fleet.conftest import MakePod
 

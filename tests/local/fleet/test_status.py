@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from local.fleet.kube import Condition, ContainerState, ContainerStatus, RestartPolicy
+from local.fleet.pod_model import Condition, ContainerState, ContainerStatus, RestartPolicy
 from local.fleet.status import Failure, Progress, phase, pod_status, should_restart, timed, wire_status
 from tests.local.fleet.conftest import MakePod
 

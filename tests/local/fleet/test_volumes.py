@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from local.fleet.environment import ConfigError, Sources
-from local.fleet.kube import Pod
+from local.fleet.pod_model import Pod
 from local.fleet.references import references
 from local.fleet.volumes import MissingSource, Tokens, contents, mounts, token_sources, write_atomically
 from tests.local.fleet.conftest import MakePod

@@ -162,6 +162,9 @@ def test_a_pod_past_its_deadline_fails(namespace: Namespace) -> None:
     namespace.pod("late", [container], activeDeadlineSeconds=1, terminationGracePeriodSeconds=1)
     eventually(lambda: namespace.status("late").get("phase") == "Failed", "failed")
     assert namespace.status("late")["reason"] == "DeadlineExceeded"
+    volumes = [{"name": "config", "configMap": {"name": "never-made"}}]
+    namespace.pod("stuck", [container], activeDeadlineSeconds=1, volumes=volumes)
+    eventually(lambda: namespace.status("stuck").get("phase") == "Failed", "failed before it could start")
 
 
 def test_a_pod_waits_for_its_config_map_and_sees_it_change(namespace: Namespace) -> None:
