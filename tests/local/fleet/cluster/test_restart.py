@@ -15,14 +15,16 @@ from tests.local.fleet.cluster.conftest import Namespace, address, eventually, p
 pytestmark = pytest.mark.cluster
 
 
-def fleet_process(state: str) -> psutil.Process | None:
+def process_with(argument: str, namespace: Namespace) -> psutil.Process:
+    """The process of this cluster whose command line ends in, or has, `argument`."""
     for process in psutil.process_iter():
         try:
-            if "local.fleet" in process.cmdline() and process.environ().get(PROCESS_MARKER) == state:
+            mine = process.environ().get(PROCESS_MARKER) == str(namespace.state)
+            if mine and any(part.endswith(argument) for part in process.cmdline()):
                 return process
         except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
             continue
-    return None
+    pytest.fail(f"no process with {argument}")
 
 
 def test_a_killed_fleet_leaves_no_process_and_its_successor_starts_the_pods_again(
@@ -34,8 +36,7 @@ def test_a_killed_fleet_leaves_no_process_and_its_successor_starts_the_pods_agai
     before = namespace.wait_ready("web")
     namespace.wait_ready("task")
     eventually(lambda: namespace.status("done").get("phase") == "Succeeded", "the short task is done")
-    fleet = fleet_process(str(namespace.state))
-    assert fleet is not None
+    fleet = process_with("local.fleet", namespace)
     children = fleet.children(recursive=True)
     assert len(children) >= 2
 
@@ -55,3 +56,47 @@ def test_a_killed_fleet_leaves_no_process_and_its_successor_starts_the_pods_agai
     eventually(lambda: namespace.status("task")["phase"] == "Failed", "what may not run again has failed")
     done = namespace.container("done")
     assert (done["restartCount"], done["state"]["terminated"]["exitCode"]) == (0, 0)
+
+
+def test_pods_run_on_while_the_api_server_is_away(namespace: Namespace) -> None:
+    namespace.pod("web", [server()])
+    before = namespace.wait_ready("web")
+    fleet = process_with("local.fleet", namespace)
+    process_with("/kube-apiserver", namespace).kill()
+    assert httpx.get(f"http://{address(before, 8000)}/", trust_env=False).text == "web"
+
+    def answers() -> bool:
+        try:
+            return bool(namespace.get("pods", "web"))
+        except (httpx.TransportError, AssertionError):
+            return False
+
+    eventually(answers, "the API server is back", 40.0)
+    namespace.pod("later", [server()])
+    namespace.wait_ready("later")
+    assert process_with("local.fleet", namespace).pid == fleet.pid
+    assert (
+        namespace.container("web")["containerID"] == before["status"]["containerStatuses"][0]["containerID"]
+    )
+
+
+def test_a_killed_load_balancer_comes_back_at_the_same_address(namespace: Namespace) -> None:
+    namespace.pod("web", [server()])
+    namespace.wait_ready("web")
+    ports = [{"name": "http", "port": 80, "targetPort": "http"}]
+    spec = {"type": "LoadBalancer", "selector": {"app": "web"}, "ports": ports}
+    namespace.create("services", "web", spec=spec)
+
+    def answers() -> bool:
+        found = namespace.get("services", "web")
+        assert found is not None
+        real = found["metadata"].get("annotations", {}).get("local.llm-platform/address-80")
+        try:
+            return real is not None and httpx.get(f"http://{real}/", trust_env=False).text == "web"
+        except httpx.TransportError:
+            return False
+
+    eventually(answers, "an answer")
+    process_with("load-balancer/envoy.json", namespace).kill()
+    eventually(lambda: not answers(), "no answer")
+    eventually(answers, "an answer again")
