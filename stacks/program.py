@@ -171,7 +171,8 @@ def _surge(model: config.Model, stack: config.Stack) -> int:
 def _configuration(stack: config.Stack, replicas: dict[str, Replica], gateway_args: GatewayArgs) -> list[str]:
     """Everything whose change must be proved again."""
     return [
-        stack.model_dump_json(),
+        # Where the cluster is reached is no part of it; another cluster replaces the Job anyway.
+        stack.model_dump_json(exclude={"cluster"}),
         *(argument for replica in replicas.values() for argument in vllm.arguments(replica)),
         *(image.reference for image in IMAGES.values()),
         *(text for files in config_maps(gateway_args).values() for text in files.values()),

@@ -1,6 +1,6 @@
 """The manifests that the local environment registers, as committed files: a change shows in the review.
 
-Update them with `LLM_PLATFORM_UPDATE_GOLDEN=1 python -m pytest tests/stacks/test_golden.py` and read the diff.
+To update: `LLM_PLATFORM_UPDATE_GOLDEN=1 python -m pytest tests/stacks/test_golden.py`, then read the diff.
 """
 
 from __future__ import annotations

@@ -8,31 +8,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pulumi.runtime import set_all_config
-from pulumi.runtime.mocks import MockCallArgs, MockResourceArgs, Mocks, set_mocks
 
+from stacks.config import Stack
 from stacks.load import PROJECT, STACKS, from_file, from_pulumi, parse
 from stacks.problems import StackError
+from tests.recording import record
 from tests.stacks.environments import changed, local_values
 
 
-class NothingRegistered(Mocks):
-    def new_resource(self, args: MockResourceArgs):
-        raise AssertionError(f"{args.typ} {args.name} was registered")
-
-    def call(self, args: MockCallArgs):
-        raise AssertionError(f"{args.token} was called")
-
-
-def configure(sections: dict[str, object]) -> None:
-    """Configuration as Pulumi hands it to a program: objects as JSON, strings as they are."""
-    set_mocks(NothingRegistered(), project=PROJECT, stack="test")
-    set_all_config(
-        {
-            f"{PROJECT}:{key}": value if isinstance(value, str) else json.dumps(value)
-            for key, value in sections.items()
-        }
-        | {"aws:region": "us-east-1"}
-    )
+def load(sections: dict[str, object]) -> Stack:
+    """Runs the first line of the program with this configuration, in the form in which Pulumi hands it over:
+    objects as JSON, strings as they are."""
+    config = {
+        f"{PROJECT}:{key}": value if isinstance(value, str) else json.dumps(value)
+        for key, value in sections.items()
+    }
+    loaded: list[Stack] = []
+    set_all_config({**config, "aws:region": "us-east-1"})
+    try:
+        recording = record(lambda: loaded.append(from_pulumi()))
+    finally:
+        set_all_config({})
+    assert recording.resources == []
+    return loaded[0]
 
 
 def with_line(line: str) -> str:
@@ -42,14 +40,12 @@ def with_line(line: str) -> str:
 
 
 def test_both_sources_give_the_same_environment():
-    configure(local_values())
-    assert from_pulumi() == from_file("local")
+    assert load(local_values()) == from_file("local")
 
 
 def test_in_the_program_a_bad_stack_file_ends_with_its_message_and_no_stack_trace():
-    configure(changed("models.0.node_pool", "l5"))
     with pytest.raises(pulumi.RunError) as raised:
-        from_pulumi()
+        load(changed("models.0.node_pool", "l5"))
     assert str(raised.value).startswith(
         "Pulumi.test.yaml: 1 problem; nothing was changed\n  models[0].node_pool"
     )
@@ -59,15 +55,13 @@ def test_in_the_program_a_bad_stack_file_ends_with_its_message_and_no_stack_trac
 
 
 def test_in_the_program_a_section_that_is_plain_text_is_named():
-    configure({**local_values(), "gateway": "big"})
     with pytest.raises(pulumi.RunError, match=r'gateway: "big" must be a mapping'):
-        from_pulumi()
+        load({**local_values(), "gateway": "big"})
 
 
 def test_a_key_that_nobody_declared_is_not_silently_dropped():
-    configure({**local_values(), "modles": "[]"})
     with pytest.raises(pulumi.RunError, match=r"modles: unknown key: did you mean models\?"):
-        from_pulumi()
+        load({**local_values(), "modles": "[]"})
 
 
 def test_not_yaml_names_line_and_column(tmp_path: Path):

@@ -153,10 +153,11 @@ def job_name(recording: Recording) -> str:
 
 
 def test_the_verification_runs_again_only_when_something_changed(tmp_path: Path):
-    kubeconfig = tmp_path / "kubeconfig"
-    first = job_name(run(stack_on(kubeconfig)))
-    assert job_name(run(stack_on(kubeconfig))) == first
-    assert job_name(run(stack_on(kubeconfig, changed("models.0.max_model_len", 8192)))) != first
+    first = job_name(run(stack_on(tmp_path / "kubeconfig")))
+    assert job_name(run(stack_on(tmp_path / "the-same-cluster-elsewhere"))) == first
+    changes = {"models.0.max_model_len": 8192, "gateway.max_request_mib": 1, "models.1.replicas.min": 2}
+    for path, value in changes.items():
+        assert job_name(run(stack_on(tmp_path / "kubeconfig", changed(path, value)))) != first
 
 
 def test_a_missing_kubeconfig_says_how_to_get_one_and_registers_nothing(tmp_path: Path):

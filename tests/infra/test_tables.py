@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from infra.accelerators import ACCELERATORS, Accelerator, accelerator
+from infra.choices import UnknownNameError, valid_choices
+from infra.machines import MACHINES, machine, machines_with
+from infra.tables import read_table
+
+
+def test_a_machine_by_name():
+    row = machine("g6.2xlarge")
+    assert (row.accelerator, row.accelerator_count, row.cpus) == ("nvidia-l4", 1, 8)
+    assert row.price_per_hour_usd == 0.9776
+    assert row.allocatable_memory_gib == pytest.approx(28.63, abs=0.01)
+
+
+def test_an_accelerator_by_name():
+    assert accelerator("nvidia-l4").usable_gib == 22.03
+
+
+@pytest.mark.parametrize("name", sorted(MACHINES))
+def test_every_machine_is_consistent(name: str):
+    row = MACHINES[name]
+    assert row.accelerator in ACCELERATORS
+    assert row.accelerator_count in (1, 2, 4, 8)
+    assert row.allocatable_memory_gib < row.memory_gib
+    assert row.allocatable_cpu_millicores < row.cpus * 1000
+    # Per GPU: a T4 costs half a dollar, a B300 18. 0 and 700 mean "no price" in some catalogues.
+    assert 0.4 < row.price_per_hour_usd / row.accelerator_count < 20
+    assert row.source
+    assert row.region
+
+
+@pytest.mark.parametrize("name", sorted(ACCELERATORS))
+def test_every_accelerator_is_consistent(name: str):
+    row = ACCELERATORS[name]
+    assert machines_with(name), "no machine carries it"
+    native_fp8 = tuple(int(part) for part in row.compute_capability.split(".")) >= (8, 9)
+    assert (row.fp8_tflops is not None) == native_fp8
+    assert row.source
+
+
+def test_machines_with_an_accelerator_come_smallest_first():
+    assert [row.name for row in machines_with("nvidia-h100-80gb")] == ["p5.4xlarge", "p5.48xlarge"]
+
+
+def test_an_unknown_name_lists_the_nearest():
+    with pytest.raises(UnknownNameError, match=r"did you mean nvidia-l4"):
+        accelerator("nvidia-l44")
+    with pytest.raises(UnknownNameError, match=r"unknown machine type 'g6.3xlarge'"):
+        machine("g6.3xlarge")
+
+
+def test_choices_without_a_near_one():
+    assert valid_choices("zzz", ["b", "a"]) == "Valid: a, b"
+    assert valid_choices("zzz", []) == "None is defined"
+
+
+def test_a_row_with_an_unknown_field_is_refused(tmp_path: Path):
+    text = (Path("infra/data/accelerators.yaml")).read_text(encoding="utf-8")
+    path = tmp_path / "table.yaml"
+    path.write_text(text.replace("usable_gib: 22.03", "usable_gb: 22.03"), encoding="utf-8")
+    with pytest.raises(ValidationError, match="usable_gb"):
+        read_table(path, Accelerator)

@@ -1,0 +1,70 @@
+"""Arguments for the pure functions of serving: a cluster, a node pool, a replica."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from infra.accelerators import accelerator
+from infra.cluster import Cluster, NodeClass
+from infra.machines import machine
+from infra.scheduling import NodePool
+from serving.models import model
+from serving.replica import Replica
+
+
+def cluster_contract() -> Cluster:
+    # The provider is never touched by a pure function.
+    provider: Any = None
+    return Cluster(
+        name="test",
+        provider=provider,
+        node_class=NodeClass("group", "Kind", "name"),
+        gateway_service_type="ClusterIP",
+        system_node_selector={"system": "yes"},
+        requirements=(),
+    )
+
+
+def node_pool(*machine_types: str) -> NodePool:
+    machines = tuple(machine(name) for name in machine_types or ("g6.2xlarge",))
+    assert machines[0].accelerator is not None
+    return NodePool(
+        name="pool",
+        accelerator=accelerator(machines[0].accelerator),
+        machines=machines,
+        capacity=("on-demand",),
+        max_nodes=4,
+        scale_down_after_seconds=60,
+    )
+
+
+def small_replica(**changes: Any) -> Replica:
+    """Qwen3-8B on one L4, with some fields changed."""
+    base = Replica(
+        name="chat",
+        model=model("Qwen/Qwen3-8B"),
+        revision=None,
+        tensor_parallel=1,
+        quantization=None,
+        max_model_len=16384,
+        max_num_seqs=16,
+        max_queued_requests=64,
+        gpu_memory_utilization=0.92,
+        drain_seconds=60,
+        ttft_seconds=1.0,
+        itl_seconds=0.05,
+        share=node_pool("g6.2xlarge").share(1),
+    )
+    return replace(base, **changes)
+
+
+def large_replica(**changes: Any) -> Replica:
+    """Llama-3.3-70B fp8 on two RTX PRO 6000, with some fields changed."""
+    base = small_replica(
+        name="chat-large",
+        model=model("RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic"),
+        tensor_parallel=2,
+        share=node_pool("g7e.12xlarge").share(2),
+    )
+    return replace(base, **changes)

