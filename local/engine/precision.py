@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from infra.accelerators import Accelerator
 from local.engine.refusal import Refused
-from local.engine.timing import BYTES_PER_VALUE
 from serving.models import Model
 
 METHODS = (
@@ -72,11 +71,3 @@ def weight_precision(
             f"and only {', '.join(ONLINE)} quantise while loading."
         )
     return ONLINE[quantization]
-
-
-def weights_gib(model: Model, precision: str) -> float:
-    """Memory of one replica's weights, GiB: the table's figure, else parameters times bytes."""
-    known = model.weights_gib.get(precision)
-    if known is not None:
-        return known
-    return model.parameters_billion * BYTES_PER_VALUE[precision] * 1e9 / 1024**3

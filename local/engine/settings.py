@@ -9,13 +9,14 @@ from typing import TypeVar
 
 from infra.accelerators import Accelerator
 from infra.choices import UnknownNameError
-from local.engine.limits import default_running, default_step_tokens
 from local.engine.machine import Machine
-from local.engine.memory import GIB, Placement, kv_blocks, kv_pool_gib, longest_context
-from local.engine.precision import weight_precision, weights_gib
+from local.engine.memory import kv_blocks, longest_context
+from local.engine.precision import weight_precision
 from local.engine.refusal import Refused
-from local.engine.timing import StepTime, step_time
+from serving.limits import default_running, default_step_tokens
+from serving.memory import GIB, Placement, kv_pool_gib, weights_gib
 from serving.models import Model, model
+from serving.timing import StepTime, step_time
 
 DEFAULT_UTILISATION = 0.92
 DEFAULT_BLOCK_SIZE = 16

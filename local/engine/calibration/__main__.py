@@ -1,4 +1,4 @@
-"""Writes data/timing.yaml and data/roofline.yaml from a table of measured latencies, and prints the
+"""Writes timing.yaml and roofline.yaml of serving/data from a table of measured latencies, and prints the
 errors."""
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from local.engine.calibration.fit import (
 )
 from local.engine.calibration.points import Configuration, Point, read_points
 from local.engine.calibration.roofline import fit_roofline, unseen_gpu_error
-from local.engine.limits import default_step_tokens
-from local.engine.timing import DATA, MeasuredTiming, StepTime
+from serving.limits import default_step_tokens
+from serving.timing import DATA, MeasuredTiming, StepTime
 
 SOURCE = "fitted to NVIDIA aiconfigurator silicon_sample.csv (Apache-2.0)"
 

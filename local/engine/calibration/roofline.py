@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from infra.accelerators import accelerator
 from local.engine.calibration.fit import non_negative_fit, tpot_error
 from local.engine.calibration.points import Configuration, Point
-from local.engine.timing import Roofline, StepTime, roofline_time
 from serving.models import MODELS
+from serving.timing import Roofline, StepTime, roofline_time
 
 LINK_GB_PER_S = {
     "nvlink": 450.0,

@@ -17,13 +17,14 @@ from local.engine.comparison.servers import free_port
 from local.engine.flags import parse
 from local.engine.machine import machine_from
 from local.engine.settings import Engine, Server, engine_settings, server_settings
-from local.engine.timing import StepTime
+from serving.timing import StepTime
 
 MODEL = "Qwen/Qwen3-8B"
 START_SECONDS = 30
 
 HTTP = httpx.Client(verify=False, timeout=20)
-"""One client for all: making one reads the machine's certificates, which takes longer than any request here."""
+"""One client for all: making one reads the machine's certificates, which takes longer than any request
+here."""
 
 
 @dataclass

@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 
 from infra.accelerators import accelerator
-from local.engine.memory import GIB, Placement, kv_blocks, kv_pool_gib, longest_context
+from local.engine.memory import kv_blocks, longest_context
 from local.engine.refusal import Refused
+from serving.memory import GIB, Placement, kv_pool_gib
 from serving.models import model
 
 

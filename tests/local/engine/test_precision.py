@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 
 from infra.accelerators import accelerator
-from local.engine.precision import weight_precision, weights_gib
+from local.engine.precision import weight_precision
 from local.engine.refusal import Refused
+from serving.memory import weights_gib
 from serving.models import model
 
 QWEN = "Qwen/Qwen3-8B"

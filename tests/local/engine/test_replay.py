@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from local.engine.replay import Load, replay
 from local.engine.scheduler import Limits
-from local.engine.timing import StepTime
+from serving.timing import StepTime
 
 TIMING = StepTime(10.0, 0.05, 1e-4, "estimated", "test")
 
