@@ -132,37 +132,10 @@ def test_it_says_what_it_is(emulator: Emulator):
     assert "cold start scaled by 0" in log
 
 
-def test_measured_hardware_is_said_to_be_measured(start_emulator: StartEmulator):
-    started = start_emulator("--max-model-len", "1k", "-tp", "2", model="Qwen/Qwen3-32B", EMULATOR_GPUS="2")
-    assert HTTP.get(f"{started.url}/version").json()["timing"] == "measured"
-
-
-def test_a_full_queue_is_answered_with_503(start_emulator: StartEmulator):
-    started = start_emulator("--max-num-queued-reqs", "1")
-    body = {"prompt": "x", "max_tokens": 2000, "stream": True}
-    with HTTP.stream("POST", f"{started.url}/v1/completions", json=body) as response:
-        lines = response.iter_lines()
-        next(lines)
-        refused = HTTP.post(f"{started.url}/v1/completions", json={"prompt": "x"})
-    assert refused.status_code == 503
-    assert refused.json()["error"]["type"] == "Service Unavailable"
-    assert started.metric("vllm:admission_rejections_total") == 1
-
-
-def test_a_key_guards_what_vllm_guards(start_emulator: StartEmulator):
-    started = start_emulator("--api-key", "secret", "other")
-    assert HTTP.get(f"{started.url}/v1/models").json() == {"error": "Unauthorized"}
-    assert HTTP.get(f"{started.url}/v1/models", headers={"authorization": "Bearer wrong"}).status_code == 401
-    assert HTTP.get(f"{started.url}/v1/models", headers={"authorization": "Bearer other"}).status_code == 200
-    for path in ("/health", "/metrics", "/version"):
-        assert HTTP.get(started.url + path).status_code == 200
-    assert HTTP.post(f"{started.url}/invocations", json={"prompt": "x", "max_tokens": 1}).status_code == 200
-
-
 def test_sigterm_lets_running_requests_finish_and_refuses_new_ones(start_emulator: StartEmulator):
     started = start_emulator("--shutdown-timeout", "20")
     replies: list[httpx.Response] = []
-    body = {"prompt": "x", "max_tokens": 150}
+    body = {"prompt": "x", "max_tokens": 100}
 
     def ask() -> None:
         replies.append(HTTP.post(f"{started.url}/v1/completions", json=body, timeout=20))
@@ -177,7 +150,7 @@ def test_sigterm_lets_running_requests_finish_and_refuses_new_ones(start_emulato
     assert refused.json()["error"]["message"] == "cannot schedule new futures after shutdown"
     assert HTTP.get(f"{started.url}/health").status_code == 200
     asking.join()
-    assert replies[0].json()["usage"]["completion_tokens"] == 150
+    assert replies[0].json()["usage"]["completion_tokens"] == 100
     assert started.process.wait(timeout=10) == 0
 
 
@@ -194,9 +167,9 @@ def test_sigterm_without_a_timeout_aborts(start_emulator: StartEmulator):
 
 
 def test_the_port_opens_only_when_the_engine_is_ready(tmp_path: Path):
-    starting = launch(tmp_path, EMULATOR_COLD_START_SCALE="0.02")
+    starting = launch(tmp_path, EMULATOR_COLD_START_SCALE="0.01")
     try:
-        time.sleep(0.7)
+        time.sleep(0.4)
         with pytest.raises(httpx.ConnectError):
             HTTP.get(f"{starting.url}/health")
         wait_until_serving(starting)
