@@ -18,7 +18,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import Queue
-from typing import IO, Any
+from typing import IO, Any, Final
 
 import grpc
 
@@ -26,6 +26,10 @@ import pulumi
 from local.pulumi.plugin import serve
 from pulumi.automation._server import LanguageServer
 from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2
+
+_STAND_IN: Final = (
+    "A local stand-in for Pulumi's Python language host is in use: none is installed beside the CLI."
+)
 
 
 def entry_point(directory: str, entry: str) -> str:
@@ -83,6 +87,7 @@ class PythonLanguageHost(LanguageServer):
         path = entry_point(request.info.program_directory, request.info.entry_point)
 
         def program() -> None:
+            pulumi.log.info(_STAND_IN)
             try:
                 runpy.run_path(path, run_name="__main__")
             except pulumi.RunError:

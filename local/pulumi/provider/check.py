@@ -51,5 +51,5 @@ def check(
         if session.is_namespaced(obj):
             program_inputs.set_namespace(obj, session.namespace)
     except Unreachable as error:
-        session.diagnostics.warning(f"not checked against the cluster: {error}", resource.urn)
+        session.report_unchecked(error)
     return Checked(mark_secrets(from_kubernetes(obj), news), ())

@@ -20,7 +20,7 @@ _KIND_APPEARS_SECONDS: Final = 10.0
 machine."""
 
 
-def preview_create(session: Session, resource: Registered, properties: Properties) -> Properties:
+def preview_create(session: Session, properties: Properties) -> Properties:
     """Outputs of a creation as far as the server can tell without doing it.
 
     Raises OperationFailed where it would refuse the object, unknown fields included. What the same update
@@ -35,7 +35,7 @@ def preview_create(session: Session, resource: Registered, properties: Propertie
             return properties
         result = _dry_run_create(session, served, inputs)
     except Unreachable as error:
-        session.diagnostics.warning(f"not checked against the cluster: {error}", resource.urn)
+        session.report_unchecked(error)
         return properties
     except ApiError as error:
         if error.already_exists or error.code == 403:

@@ -79,8 +79,8 @@ _OWN_NOTHING: Final = frozenset(
         "rbac.authorization.k8s.io/RoleBinding",
     }
 )
-"""Kinds that no other object belongs to. Looking for dependants all the same takes the garbage collector 0.6 s
-an object, and the destruction of 50 models 46 s instead of 37."""
+"""Kinds that no other object belongs to. Looking for dependants all the same takes the garbage collector
+0.6 s each: destroying 50 models took 46 s instead of 37."""
 
 
 def propagation_policy(inputs: Mapping[str, Any], live: Mapping[str, Any]) -> str:

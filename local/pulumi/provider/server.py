@@ -208,7 +208,7 @@ class KubernetesProvider(ResourceProviderServicer):
         with _errors(context):
             resource, properties = Registered.of(request.urn), decode(request.properties)
             if request.preview:
-                outputs = preview_create(self._open, resource, properties)
+                outputs = preview_create(self._open, properties)
                 return provider_pb2.CreateResponse(properties=encode(outputs))
             saved = create(self._open, resource, properties, request.timeout)
             return provider_pb2.CreateResponse(id=saved.identifier, properties=encode(saved.outputs))
@@ -228,7 +228,7 @@ class KubernetesProvider(ResourceProviderServicer):
             resource, ignored = Registered.of(request.urn), request.ignoreChanges
             olds, news = decode(request.olds), decode(request.news)
             if request.preview:
-                outputs = preview_update(self._open, resource, olds, news, ignored)
+                outputs = preview_update(self._open, olds, news, ignored)
             else:
                 outputs = update(self._open, resource, olds, news, ignored, request.timeout).outputs
             return provider_pb2.UpdateResponse(properties=encode(outputs))

@@ -45,6 +45,8 @@ class Session:
     cancelled: threading.Event = field(default_factory=threading.Event)
     _api: ApiServer | None = None
     _unreachable: str = ""
+    _reported: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
     _announced_scopes: dict[tuple[str, str], bool] = field(default_factory=dict)
 
     @classmethod
@@ -71,6 +73,13 @@ class Session:
     def close(self) -> None:
         if self._api is not None:
             self._api.close()
+
+    def report_unchecked(self, error: Unreachable) -> None:
+        """Warns, once, that a preview goes on without the server."""
+        with self._lock:
+            first, self._reported = not self._reported, True
+        if first:
+            self.diagnostics.warning(f"not checked against the cluster: {error}")
 
     def served(self, obj: Mapping[str, Any]) -> Resource | None:
         """How the server serves the object's kind; None if it does not (yet)."""

@@ -55,7 +55,6 @@ def update(
 
 def preview_update(
     session: Session,
-    resource: Registered,
     outputs: Mapping[str, Any],
     properties: Properties,
     ignored: Sequence[str],
@@ -70,7 +69,7 @@ def preview_update(
     try:
         result = dry_run_update(session, inputs, saved.live, manager, ignored, Conflicts.REPORT)
     except Unreachable as error:
-        session.diagnostics.warning(f"not checked against the cluster: {error}", resource.urn)
+        session.report_unchecked(error)
         return properties
     except ApiError as error:
         if error.code == 403:
