@@ -93,10 +93,12 @@ def test_a_preempted_request_computes_its_own_output_again():
     generated = new.generated
     assert generated > 0
     assert new.computed == 0
+    computed = 0
     while new.phase is Phase.WAITING:
         step = scheduler.schedule()
+        computed = dict(step.work).get(new, 0)
         scheduler.complete(step)
-    assert dict(step.work)[new] == 12 + generated
+    assert computed == 12 + generated
 
 
 def test_a_preempted_request_goes_before_those_that_arrived_later():
@@ -108,22 +110,6 @@ def test_a_preempted_request_goes_before_those_that_arrived_later():
         step = scheduler.schedule()
         scheduler.complete(step)
     assert list(scheduler.waiting) == sequences[1:]
-
-
-def test_a_step_that_takes_memory_away_admits_nobody():
-    scheduler = Scheduler(limits(blocks=8, max_running=3))
-    large, other, tiny = Sequence(16, 12, []), Sequence(12, 12, []), Sequence(1, 1, [])
-    scheduler.add(large)
-    scheduler.add(other)
-    step = scheduler.schedule()
-    scheduler.complete(step)
-    scheduler.add(tiny)
-    while not other.preemptions:
-        tiny_waited = tiny in scheduler.waiting
-        step = scheduler.schedule()
-        scheduler.complete(step)
-    assert tiny.phase is Phase.FINISHED or tiny_waited
-    assert step.admitted == []
 
 
 def test_a_known_prefix_is_not_computed_again():
@@ -139,11 +125,10 @@ def test_a_known_prefix_is_not_computed_again():
 
 def test_the_last_token_of_a_known_prompt_is_computed_all_the_same():
     scheduler = Scheduler(limits(prefix_caching=True))
-    for _ in range(2):
-        sequence = Sequence(12, 1, [1, 2, 3])
-        scheduler.add(sequence)
-        step = scheduler.schedule()
-        scheduler.complete(step)
+    scheduler.add(Sequence(12, 1, [1, 2, 3]))
+    run(scheduler)
+    scheduler.add(Sequence(12, 1, [1, 2, 3]))
+    step = scheduler.schedule()
     assert (step.hit_tokens, step.computed_tokens) == (8, 4)
 
 
