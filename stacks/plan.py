@@ -112,7 +112,7 @@ class Plan:
                 f"{model.replicas_min} to {model.replicas_max}",
             )
         pools = Table(title="GPU machines", title_justify="left", show_footer=True)
-        pools.add_column("pool", footer="total")
+        pools.add_column("pool", footer="total", overflow="fold")
         pools.add_column("machine", no_wrap=True)
         pools.add_column("$/h each", justify="right")
         pools.add_column("machines", justify="right")
