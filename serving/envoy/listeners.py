@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from serving.envoy.arrivals import arrivals_filter
 from serving.envoy.documents import Document, discovery, socket_address, typed, watched_file
 from serving.envoy.routes import METADATA, ROUTES, error_replies
 
@@ -96,6 +97,7 @@ def _clients(max_request_bytes: int) -> Document:
                 ),
             },
             {"name": "envoy.filters.http.json_to_metadata", "typed_config": _model_from_body()},
+            arrivals_filter(),
             _router(),
         ],
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
+from serving.envoy.arrivals import count_as
 from serving.envoy.documents import Document, discovery, typed
 
 ROUTES = "gateway"
@@ -25,7 +26,17 @@ ERROR_METADATA = "llm-platform.error"
 
 RETRIES = 3
 RETRY_AFTER_SECONDS = 5
-"""What a client is told to wait after 429 and 503; OpenAI's clients do."""
+"""What a client is told to wait after 429, and after 503 while replicas exist; OpenAI's clients do."""
+
+WAKE_RETRY_AFTER_SECONDS = 30
+"""What a client is told to wait when the model has no replica at all: it sleeps, or its first one starts.
+
+OpenAI's Python client waits as it is told (up to 60 s in older versions, 120 s in newer ones) and tries
+twice more, so its own retries cover 60 s: about twice what a wake-up takes on the local cluster. A machine
+that has to be bought and a first pull of the image take 5 to 10 minutes on a cloud: clients of models that
+sleep there set `max_retries=20`, which covers 10 minutes. A longer wait would save requests and cost each
+client more once the model is up: half of the wait on average.
+"""
 
 
 def route_configuration(models: Sequence[str], max_request_bytes: int) -> Document:
@@ -125,6 +136,7 @@ def _model_list(models: Sequence[str]) -> list[Document]:
 def _model_route(model: str) -> Document:
     return {
         "match": _post(model),
+        "typed_per_filter_config": count_as(model),
         "route": {
             "cluster": model,
             # A generation may take minutes and be silent for long: the engine bounds it, not the gateway.
@@ -166,44 +178,75 @@ def _refusal(
 
 def error_replies() -> Document:
     """`local_reply_config`: every error that Envoy itself answers with, in OpenAI's shape."""
-    route_code = f"%METADATA(ROUTE:{ERROR_METADATA}:code)%"
-    unavailable = (
-        "No replica of model '%DYNAMIC_METADATA(llm-platform:model)%' can answer now. Try again shortly."
+    model = f"'%DYNAMIC_METADATA({METADATA}:model)%'"
+    asleep = (
+        f"No replica of model {model} is ready: one is started when requests arrive. "
+        f"Try again in {WAKE_RETRY_AFTER_SECONDS} s."
     )
+    unavailable = f"No replica of model {model} can answer now. Try again shortly."
+    route_code = f"%METADATA(ROUTE:{ERROR_METADATA}:code)%"
     return {
         "mappers": [
-            _mapper("EQ", 401, "authentication_error", "invalid_api_key"),
-            _mapper("EQ", 403, "permission_error", "permission_denied"),
-            _mapper(
-                "EQ", 413, "invalid_request_error", "request_too_large", "The request body is too large."
+            # UH: the model's Service has no ready address.
+            _reply(
+                {"response_flag_filter": {"flags": ["UH"]}},
+                "server_error",
+                "model_unavailable",
+                asleep,
+                retry_after=WAKE_RETRY_AFTER_SECONDS,
             ),
-            _mapper("EQ", 429, "rate_limit_error", "rate_limit_exceeded"),
-            _mapper("EQ", 503, "server_error", "model_unavailable", unavailable),
-            _mapper("GE", 500, "server_error", "internal_error"),
-            _mapper("GE", 400, "invalid_request_error", route_code),
+            _reply(_status("EQ", 401), "authentication_error", "invalid_api_key"),
+            _reply(_status("EQ", 403), "permission_error", "permission_denied"),
+            _reply(
+                _status("EQ", 413),
+                "invalid_request_error",
+                "request_too_large",
+                "The request body is too large.",
+            ),
+            _reply(
+                _status("EQ", 429),
+                "rate_limit_error",
+                "rate_limit_exceeded",
+                retry_after=RETRY_AFTER_SECONDS,
+            ),
+            _reply(
+                _status("EQ", 503),
+                "server_error",
+                "model_unavailable",
+                unavailable,
+                retry_after=RETRY_AFTER_SECONDS,
+            ),
+            _reply(_status("GE", 500), "server_error", "internal_error"),
+            _reply(_status("GE", 400), "invalid_request_error", route_code),
         ]
     }
 
 
-def _mapper(
-    operator: str, status: int, error_type: str, code: str, message: str = "%LOCAL_REPLY_BODY%"
-) -> Document:
-    """Shape of the errors whose status compares with `status`; the first mapper that fits is used."""
+def _status(operator: str, status: int) -> Document:
+    """Picks the replies whose status compares with `status`."""
     # The runtime key is mandatory in Envoy's API and allows a change by hand; nothing sets it.
     value = {"default_value": status, "runtime_key": f"local_reply.{operator.lower()}_{status}"}
-    mapper: dict[str, object] = {
-        "filter": {"status_code_filter": {"comparison": {"op": operator, "value": value}}},
-        "body_format_override": {
-            "json_format": {
-                "error": {
-                    "message": message,
-                    "type": error_type,
-                    "param": f"%METADATA(ROUTE:{ERROR_METADATA}:param)%",
-                    "code": code,
-                }
-            }
-        },
+    return {"status_code_filter": {"comparison": {"op": operator, "value": value}}}
+
+
+def _reply(
+    picked: Document,
+    error_type: str,
+    code: str,
+    message: str = "%LOCAL_REPLY_BODY%",
+    retry_after: int | None = None,
+) -> Document:
+    """Shape of the errors that `picked` picks; the first mapper that fits is used."""
+    error = {
+        "message": message,
+        "type": error_type,
+        "param": f"%METADATA(ROUTE:{ERROR_METADATA}:param)%",
+        "code": code,
     }
-    if status in (429, 503):
-        mapper["headers_to_add"] = [{"header": {"key": "retry-after", "value": str(RETRY_AFTER_SECONDS)}}]
+    mapper: dict[str, object] = {
+        "filter": picked,
+        "body_format_override": {"json_format": {"error": error}},
+    }
+    if retry_after is not None:
+        mapper["headers_to_add"] = [{"header": {"key": "retry-after", "value": str(retry_after)}}]
     return mapper

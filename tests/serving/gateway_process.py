@@ -46,12 +46,18 @@ class Gateway:
         write_watched(self.folder, backends, max_request_bytes)
 
 
-def write_watched(folder: Path, backends: Mapping[str, Sequence[int]], max_request_bytes: int) -> None:
+def write_watched(
+    folder: Path,
+    backends: Mapping[str, Sequence[int]],
+    max_request_bytes: int,
+    clusters: Document | None = None,
+) -> None:
     models = list(backends)
+    found = _with_backends(cluster_documents(models), backends) if clusters is None else clusters
     files = {
         LISTENERS_FILE: _on_loopback(listener_documents(max_request_bytes)),
         ROUTES_FILE: route_configuration(models, max_request_bytes),
-        CLUSTERS_FILE: _with_backends(cluster_documents(models), backends),
+        CLUSTERS_FILE: found,
     }
     watched = folder / "config"
     watched.mkdir(exist_ok=True)
@@ -133,10 +139,17 @@ def _resources(document: Document) -> list[Any]:
 
 @contextmanager
 def running(
-    folder: Path, backends: Mapping[str, Sequence[int]], max_request_bytes: int, drain_seconds: int = 5
+    folder: Path,
+    backends: Mapping[str, Sequence[int]],
+    max_request_bytes: int,
+    drain_seconds: int = 5,
+    clusters: Document | None = None,
 ) -> Iterator[Gateway]:
-    """Envoy in front of `backends`: model to the loopback ports of its replicas."""
-    write_watched(folder, backends, max_request_bytes)
+    """Envoy in front of `backends`: model to the loopback ports of its replicas.
+
+    `clusters` finds the replicas in another way than by fixed addresses; then only the models' names count.
+    """
+    write_watched(folder, backends, max_request_bytes, clusters)
     admin = f"127.0.0.1:{_free_port()}"
     path = write_bootstrap(folder, int(admin.rpartition(":")[2]))
     log = (folder / "envoy.log").open("wb")

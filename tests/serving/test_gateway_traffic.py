@@ -188,12 +188,6 @@ def test_the_body_limit_is_exact(gateway: Gateway, engines: tuple[Engine, Engine
     assert not engines[0].requests
 
 
-def test_a_model_without_replicas_asks_to_come_back(gateway: Gateway):
-    reply = post(gateway, {"model": "asleep"})
-    assert "'asleep'" in refused(reply, 503, "model_unavailable")
-    assert reply.headers["retry-after"] == "5"
-
-
 def test_the_clients_key_does_not_reach_the_engine(gateway: Gateway, engines: tuple[Engine, Engine]):
     post(gateway, {"model": "chat"}, headers={**JSON, "Authorization": "Bearer secret", "Cookie": "a=b"})
     _, headers, _ = engines[0].requests[0]
