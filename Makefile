@@ -51,6 +51,12 @@ test: lint toolchain ## everything, on a real control plane of its own
 test-unit: $(VENV)/all.stamp ## no cluster, under a minute
 	@$(BIN)/python -m pytest -m "not cluster"
 
+golden: $(VENV)/all.stamp ## renew the rendered manifests in tests/golden; review the difference
+	@LLM_PLATFORM_UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q tests/stacks/test_golden.py
+
+bench: toolchain ## timings of the main jobs, to docs/benchmarks.md and .json
+	@$(BIN)/python -m local.bench
+
 lint: $(VENV)/all.stamp ## format, lint, types
 	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet . && $(BIN)/basedpyright --level error
 

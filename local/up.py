@@ -12,12 +12,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import httpx
+import yaml
 from rich.console import Console
 from rich.table import Table
 
 from local.cluster import cluster
 from local.cluster.cluster import Cluster
-from local.paths import BIN, ROOT
+from local.paths import BIN, KUBECONFIG, ROOT, STATE
 from local.pulumi import install
 from local.toolchain.obtain import Toolchain, obtain
 
@@ -79,7 +80,7 @@ def bring_up(console: Console, cold_start_scale: float) -> int:
     console.print(f"engines start at {cold_start_scale:g} of their real start-up time (cold_start_scale)")
     with watch.part("pulumi up"):
         answer = subprocess.run(
-            [str(BIN / "pulumi"), "up", "--yes", "--skip-preview", "--stack", STACK, "--color", "auto"],
+            [str(BIN / "pulumi"), "up", "--yes", "--skip-preview", "--color", "auto", *stack_options()],
             cwd=ROOT,
             env=environment(),
             check=False,
@@ -97,6 +98,21 @@ def bring_up(console: Console, cold_start_scale: float) -> int:
         'kubectl and pulumi for this cluster: eval "$(make -s env)"'
     )
     return 0
+
+
+def stack_options() -> list[str]:
+    """Pulumi's options for the local stack, with this state folder's cluster.
+
+    The stack file names the checkout's own `.local`. Another folder (tests, benchmarks) gets a copy of
+    the file with its kubeconfig in it, so that the program never has to ask which cluster is meant.
+    """
+    if STATE == ROOT / ".local":
+        return ["--stack", STACK]
+    path = STATE / f"Pulumi.{STACK}.yaml"
+    document = yaml.safe_load((ROOT / "stacks" / path.name).read_text())
+    document["config"]["llm-platform:cluster"]["kubeconfig"] = str(KUBECONFIG)
+    path.write_text(yaml.safe_dump(document, sort_keys=False))
+    return ["--stack", STACK, "--config-file", str(path)]
 
 
 def gateway_address(running: Cluster) -> str:
