@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import fcntl
 import logging
+import math
 import os
 import signal
 import sys
@@ -76,6 +77,13 @@ async def _run(connection: Connection, settings: Settings) -> None:
         await fleet
 
 
+def _not_negative(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 0 on")
+    return number
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m local.fleet",
@@ -84,14 +92,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--cold-start-scale",
-        type=float,
+        type=_not_negative,
         default=1.0,
         metavar="FACTOR",
         help="factor on engines' start-up stages: 1 is what a real machine takes (default %(default)s)",
     )
     parser.add_argument(
         "--endpoint-removal-delay",
-        type=float,
+        type=_not_negative,
         default=5.0,
         metavar="SECONDS",
         help="how long clients see an endpoint after it left its Service, as with DNS (default %(default)s)",
@@ -99,14 +107,14 @@ def _parser() -> argparse.ArgumentParser:
     policy = BackoffPolicy()
     parser.add_argument(
         "--crash-backoff",
-        type=float,
+        type=_not_negative,
         default=policy.first,
         metavar="SECONDS",
         help="wait before a crashing container's second restart; doubles (default %(default)s)",
     )
     parser.add_argument(
         "--crash-backoff-limit",
-        type=float,
+        type=_not_negative,
         default=policy.longest,
         metavar="SECONDS",
         help="longest such wait (default %(default)s)",

@@ -63,6 +63,10 @@ def load_kubeconfig(path: Path) -> Connection:
         document = yaml.safe_load(path.read_text())
     except FileNotFoundError:
         raise KubeconfigError(f"{path}: no such file; start the cluster first (make up)") from None
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise KubeconfigError(f"{path} cannot be read as a kubeconfig: {error}") from None
+    if not isinstance(document, dict):
+        raise KubeconfigError(f"{path} is no kubeconfig: it holds no mapping")
     try:
         contexts = {item["name"]: item["context"] for item in document["contexts"]}
         context = contexts[document["current-context"]]

@@ -27,21 +27,14 @@ class ApiModel(BaseModel):
         return value
 
 
-class OwnerReference(ApiModel):
-    kind: str
-    name: str
-
-
 class Metadata(ApiModel):
     name: str
     namespace: str = ""
     uid: str = ""
-    resource_version: str = ""
     labels: dict[str, str] = Field(default_factory=dict)
     annotations: dict[str, str] = Field(default_factory=dict)
     deletion_timestamp: datetime | None = None
     deletion_grace_period_seconds: int | None = None
-    owner_references: list[OwnerReference] = Field(default_factory=list)
 
 
 class ApiObject(ApiModel):

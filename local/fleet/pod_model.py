@@ -259,7 +259,6 @@ class StateTerminated(ApiModel):
     exit_code: int
     reason: str | None = None
     message: str | None = None
-    signal: int | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
     container_id: str | None = Field(default=None, alias="containerID")

@@ -29,6 +29,14 @@ def test_a_missing_file_says_how_to_get_one(tmp_path: Path) -> None:
         load_kubeconfig(tmp_path / "kubeconfig")
 
 
+@pytest.mark.parametrize("text", ["", "- a", "a: [", "\x00"])
+def test_a_file_that_is_no_kubeconfig_is_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "kubeconfig"
+    path.write_text(text)
+    with pytest.raises(KubeconfigError, match="kubeconfig"):
+        load_kubeconfig(path)
+
+
 def test_an_incomplete_file_names_what_it_lacks(tmp_path: Path) -> None:
     path = kubeconfig(tmp_path, "https://127.0.0.1:6443", {"token": "x"})
     with pytest.raises(KubeconfigError, match="'client-certificate' is missing"):

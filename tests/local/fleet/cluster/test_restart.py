@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
 
 import httpx
 import psutil
 import pytest
 
-from local.paths import PROCESS_MARKER
+from local.paths import PROCESS_MARKER, ROOT
 from tests.local.fleet.cluster.conftest import Namespace, address, eventually, python, server
+
+if TYPE_CHECKING:
+    from local.cluster.cluster import Cluster
 
 pytestmark = pytest.mark.cluster
 
@@ -56,6 +62,21 @@ def test_a_killed_fleet_leaves_no_process_and_its_successor_starts_the_pods_agai
     eventually(lambda: namespace.status("task")["phase"] == "Failed", "what may not run again has failed")
     done = namespace.container("done")
     assert (done["restartCount"], done["state"]["terminated"]["exitCode"]) == (0, 0)
+
+
+def test_a_second_fleet_of_the_same_cluster_is_refused(namespace: Namespace, cluster: Cluster) -> None:
+    second = subprocess.run(
+        [sys.executable, "-m", "local.fleet"],
+        env={**os.environ, "KUBECONFIG": str(cluster.kubeconfig), "LLM_PLATFORM_STATE": str(cluster.state)},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert second.returncode == 1
+    first = process_with("local.fleet", namespace)
+    assert f"process {first.pid} runs the pods of {cluster.state} already" in second.stderr
 
 
 def test_pods_run_on_while_the_api_server_is_away(namespace: Namespace) -> None:
