@@ -84,7 +84,8 @@ class Roofline:
     weight_read_efficiency: share of memory bandwidth when reading weights; layer_overhead_ms: launching one
     layer. compute_efficiency: share of dense tensor throughput; kv_read_efficiency: share of bandwidth
     reading the cache. link_gb_per_s: one way between two GPUs, by accelerator, or by interconnect where it is
-    not named. tpot_error: of estimates for a kind of GPU that is not among the rows they come from.
+    not named. *_error: of the time per output token estimated for a kind of GPU that is not among the rows,
+    for dense models and for mixtures of experts.
     request_ms: median over the measured rows.
     """
 
@@ -94,7 +95,8 @@ class Roofline:
     layer_overhead_ms: float
     compute_efficiency: float
     kv_read_efficiency: float
-    tpot_error: float
+    dense_error: float
+    experts_error: float
     request_ms: float
     rows: int
     source: str
@@ -176,8 +178,12 @@ def roofline_time(
     sharing = min(tensor_parallel, model.kv_heads)  # beyond that the heads are copied, not divided
     kv_bytes = model.kv_bytes_per_token() / sharing
     gamma_ms = kv_bytes / (accelerator.bandwidth_gb_per_s * 1e9 * roofline.kv_read_efficiency) * 1000
-    return StepTime(alpha_ms, beta_ms, gamma_ms, "estimated", roofline_source(roofline), roofline.request_ms)
+    return StepTime(
+        alpha_ms, beta_ms, gamma_ms, "estimated", roofline_source(roofline, model), roofline.request_ms
+    )
 
 
-def roofline_source(roofline: Roofline) -> str:
-    return f"roofline, {roofline.source}; TPOT error {roofline.tpot_error:.0%} on a kind of GPU not measured"
+def roofline_source(roofline: Roofline, model: Model) -> str:
+    dense = model.active_parameters_billion == model.parameters_billion
+    error = roofline.dense_error if dense else roofline.experts_error
+    return f"roofline, {roofline.source}; TPOT error {error:.0%} on a kind of GPU not measured"

@@ -23,7 +23,7 @@ from local.engine.calibration.fit import (
     tpot_error,
 )
 from local.engine.calibration.points import Configuration, Point, read_points
-from local.engine.calibration.roofline import fit_roofline, unseen_gpu_error
+from local.engine.calibration.roofline import fit_roofline, is_dense, unseen_gpu_errors
 from serving.limits import default_step_tokens
 from serving.timing import DATA, MeasuredTiming, StepTime
 
@@ -95,9 +95,11 @@ def main(arguments: Sequence[str]) -> int:
     kept_names = {row.name for row in kept}
     kept_fits = {each: fit for each, fit in complete.items() if each.name in kept_names}
     roofline = fit_roofline(kept_fits, f"efficiencies of dense models, {SOURCE}")
+    errors = unseen_gpu_errors(kept_fits, points)
     roofline = dataclasses.replace(
         roofline,
-        tpot_error=unseen_gpu_error(kept_fits, points),
+        dense_error=statistics.fmean(error for each, error in errors.items() if is_dense(each)),
+        experts_error=statistics.fmean(error for each, error in errors.items() if not is_dense(each)),
         request_ms=statistics.median(
             row.request_ms for row in kept if row.ttft_error <= EXPLAINED_TTFT_ERROR
         ),
@@ -107,11 +109,14 @@ def main(arguments: Sequence[str]) -> int:
         "configuration", "points", "TPOT", "TPOT held out", "TTFT", "kept", title="mean absolute error"
     )
     for row in rows:
-        errors = (f"{value:.1%}" for value in (row.tpot_error, row.tpot_error_held_out, row.ttft_error))
-        table.add_row(row.name, str(row.points), *errors, "yes" if row.name in kept_names else "no")
+        shown = (f"{value:.1%}" for value in (row.tpot_error, row.tpot_error_held_out, row.ttft_error))
+        table.add_row(row.name, str(row.points), *shown, "yes" if row.name in kept_names else "no")
     console = Console(width=150)
     console.print(table)
-    console.print(f"roofline on a GPU it has not seen: TPOT {roofline.tpot_error:.1%}, {roofline.rows} rows")
+    console.print(
+        f"roofline on a kind of GPU it has not seen: TPOT {roofline.dense_error:.1%} for dense models, "
+        f"{roofline.experts_error:.1%} for mixtures of experts"
+    )
 
     table_rows = {
         row.name: {key: rounded(value) for key, value in dataclasses.asdict(row).items() if key != "name"}

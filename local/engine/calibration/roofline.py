@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 from collections.abc import Mapping, Sequence
 
@@ -23,23 +24,31 @@ LINK_GB_PER_S = {
 """One way per GPU: NVLink 4 and PCIe 4 x16 unless the accelerator is named (aiconfigurator 0.12.0, system
 files)."""
 
+PERFECT = Roofline(
+    weight_read_efficiency=1.0,
+    layer_overhead_ms=0.0,
+    compute_efficiency=1.0,
+    kv_read_efficiency=1.0,
+    dense_error=0.0,
+    experts_error=0.0,
+    request_ms=0.0,
+    rows=0,
+    source="",
+    link_gb_per_s=LINK_GB_PER_S,
+)
+"""Full bandwidth and throughput, and no time per layer."""
+
 Fits = Mapping[Configuration, StepTime]
 
 
 def ideal(configuration: Configuration) -> StepTime:
     """The constants at full bandwidth and throughput, without any time per layer."""
-    perfect = Roofline(1.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0, "", LINK_GB_PER_S)
-    return _estimate(perfect, configuration)
+    return _estimate(PERFECT, configuration)
 
 
 def fit_roofline(fits: Fits, source: str) -> Roofline:
     """Efficiencies that bring the ideal constants closest to the fitted ones of dense models."""
-    dense = {
-        configuration: timing
-        for configuration, timing in fits.items()
-        if MODELS[configuration.model].active_parameters_billion
-        == MODELS[configuration.model].parameters_billion
-    }
+    dense = {configuration: timing for configuration, timing in fits.items() if is_dense(configuration)}
     inverse_read, layer_ms = non_negative_fit(
         [(ideal(each).alpha_ms, float(MODELS[each.model].layers)) for each in dense],
         [timing.alpha_ms for timing in dense.values()],
@@ -51,20 +60,37 @@ def fit_roofline(fits: Fits, source: str) -> Roofline:
         if timing.beta_ms > exchange[each]
     )
     kv_read = statistics.median(ideal(each).gamma_ms / timing.gamma_ms for each, timing in dense.items())
-    return Roofline(1 / inverse_read, layer_ms, compute, kv_read, 0.0, 0.0, len(dense), source, LINK_GB_PER_S)
+    return dataclasses.replace(
+        PERFECT,
+        weight_read_efficiency=1 / inverse_read,
+        layer_overhead_ms=layer_ms,
+        compute_efficiency=compute,
+        kv_read_efficiency=kv_read,
+        rows=len(dense),
+        source=source,
+    )
 
 
-def unseen_gpu_error(fits: Fits, points: Mapping[Configuration, Sequence[Point]]) -> float:
-    """TPOT error on each kind of GPU, estimated from the other kinds: what an unmeasured GPU has to
+def is_dense(configuration: Configuration) -> bool:
+    served = MODELS[configuration.model]
+    return served.active_parameters_billion == served.parameters_billion
+
+
+def unseen_gpu_errors(
+    fits: Fits, points: Mapping[Configuration, Sequence[Point]]
+) -> dict[Configuration, float]:
+    """TPOT error of each configuration, estimated from the other kinds of GPU: what an unmeasured GPU has to
     expect."""
-    errors = []
+    errors = {}
     for gpu in sorted({configuration.accelerator for configuration in fits}):
         others = {each: timing for each, timing in fits.items() if each.accelerator != gpu}
         roofline = fit_roofline(others, "")
-        errors += [
-            tpot_error(_estimate(roofline, each), points[each]) for each in fits if each.accelerator == gpu
-        ]
-    return statistics.fmean(errors)
+        errors |= {
+            each: tpot_error(_estimate(roofline, each), points[each])
+            for each in fits
+            if each.accelerator == gpu
+        }
+    return errors
 
 
 def _estimate(roofline: Roofline, configuration: Configuration) -> StepTime:
@@ -79,5 +105,4 @@ def _estimate(roofline: Roofline, configuration: Configuration) -> StepTime:
 
 def _exchange_ms(configuration: Configuration) -> float:
     """The part of the ideal beta that is exchange between GPUs: what is left at infinite throughput."""
-    boundless = Roofline(1.0, 0.0, 1e12, 1.0, 0.0, 0.0, 0, "", LINK_GB_PER_S)
-    return _estimate(boundless, configuration).beta_ms
+    return _estimate(dataclasses.replace(PERFECT, compute_efficiency=1e12), configuration).beta_ms
