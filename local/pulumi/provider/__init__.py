@@ -7,10 +7,10 @@ components, Patch resources, client-side apply) it refuses by name.
 | module | what it knows |
 |---|---|
 | `server`, `diagnostics` | the gRPC protocol: requests in, answers, errors and log lines out |
-| `operations` | what check, diff, create, read, update and delete mean for a Kubernetes object |
-| `values`, `state`, `secrecy` | Pulumi's property values and the shape of the saved state |
+| `values`, `state`, `saving`, `secrecy` | Pulumi's property values and the shape of the saved state |
+| `check`, `diff`, `create`, `read`, `update`, `delete` | what each operation means for a Kubernetes object |
 | `inputs`, `naming` | what a program's inputs become before they are compared or sent |
 | `differences`, `replacement`, `ownership` | what changed, what forces a replacement, who owns a field |
-| `settings`, `kubeconfig`, `api` | the provider's configuration and the API server |
-| `readiness`, `pods`, `waiting` | when an object is ready, and what to tell people until then |
+| `settings`, `session`, `kubeconfig`, `api` | the configured provider and its API server |
+| `readiness`, `pods`, `waiting`, `refusals` | when an object is ready, and what to tell people if it is not |
 """

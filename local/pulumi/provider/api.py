@@ -119,9 +119,6 @@ class ApiServer:
         self._kinds: dict[tuple[str, str], dict[str, Resource]] = {}
         self._lock = threading.Lock()
 
-    def close(self) -> None:
-        self._client.close()
-
     def resource(self, kind: GroupVersionKind) -> Resource | None:
         """How the server serves a kind; None if it does not (yet). Answers are kept, absence is not."""
         with self._lock:
@@ -145,13 +142,10 @@ class ApiServer:
             if "/" not in entry["name"]
         }
 
-    def get(self, resource: Resource, namespace: str | None, name: str) -> Object:
-        return self._request("GET", f"{resource.collection(namespace)}/{name}")
-
     def find(self, resource: Resource, namespace: str | None, name: str) -> Object | None:
         """The live object; None if there is none."""
         try:
-            return self.get(resource, namespace, name)
+            return self._request("GET", f"{resource.collection(namespace)}/{name}")
         except ApiError as error:
             if error.not_found:
                 return None

@@ -70,10 +70,6 @@ class Session:
             raise Unreachable(self._unreachable)
         return self._api
 
-    def close(self) -> None:
-        if self._api is not None:
-            self._api.close()
-
     def report_unchecked(self, error: Unreachable) -> None:
         """Warns, once, that a preview goes on without the server."""
         with self._lock:
