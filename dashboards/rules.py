@@ -1,0 +1,283 @@
+"""Recording rules that turn an engine's own metrics into the signals of dashboards/signals.py. Pure.
+
+One group per model, evaluated in order: Prometheus runs the rules of a group one after another and a rule sees
+what the ones before it have just recorded. Rules in two groups would see each other one interval late.
+
+Three states are kept apart, because an autoscaler must not take one for another:
+
+    idle     targets are up and nothing happens: every signal is an explicit 0
+    asleep   the Deployment asks for 0 replicas: every signal is an explicit 0
+    blind    replicas should exist and none can be read: the signal is absent, and KEDA holds
+
+A zero is therefore never made from thin air: it comes from a series that exists, or from Kubernetes saying
+that the model sleeps. If a metric is renamed, its signal is absent, not zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dashboards.signals import (
+    ENGINE_LABEL,
+    HOLD,
+    QUEUE,
+    SERVICE_LABEL,
+    TTFT_GUARD,
+    WAKE,
+    WORK,
+    engine_metrics,
+    signal,
+)
+from serving.envoy.arrivals import ARRIVALS_METRIC, MODEL_LABEL
+from serving.names import GATEWAY_NAMESPACE, INFERENCE_NAMESPACE
+
+BURN_WINDOW_SECONDS = 120
+"""Window of the time-to-first-token signals. Shorter ones see too few requests; longer ones still remember the
+burst when it is over."""
+
+GUARD_EXTRA_PER_BURN = 0.25
+GUARD_EXTRA_MAXIMUM = 0.5
+"""Extra replicas of the guard, as a share of the ready ones: a quarter per unit of burn, half at most. The
+guard corrects the other rules when they are wrong (another mix of requests, uneven load); it does not replace
+them, and half again is as wrong as they have been seen to be."""
+
+VISIBILITY_GRACE_SECONDS = 60
+"""A replica may have been ready for this long before its metrics are missed: discovery and the first scrape."""
+
+WAKE_GRACE_SECONDS = 120
+"""How long a model that has just come up counts as asked for: its clients were told to come back within 30 s,
+and may have waited longer."""
+
+
+@dataclass(frozen=True)
+class ScaledModel:
+    """A model whose signals are recorded.
+
+    ttft_seconds, ttft_objective: the promise for the first token. max_num_seqs: requests that a replica
+    computes at once. target_batch: requests in a replica that the work rule aims at. first_tokens: waiting
+    requests that one replica can start within the promise. warm_replicas: wanted beyond what load needs.
+    interval_seconds: between two evaluations.
+    """
+
+    name: str
+    engine: str
+    ttft_seconds: float
+    ttft_objective: float
+    max_num_seqs: int
+    target_batch: float
+    first_tokens: float
+    warm_replicas: int
+    interval_seconds: int
+
+
+@dataclass(frozen=True)
+class RecordingRule:
+    """One rule: the signal that it records, and its expression."""
+
+    record: str
+    expression: str
+
+
+def rule_group(model: ScaledModel) -> Mapping[str, object]:
+    """The group of one model, as a PrometheusRule has it."""
+    labels = {
+        "namespace": INFERENCE_NAMESPACE,
+        SERVICE_LABEL: model.name,
+        "model_name": model.name,
+        ENGINE_LABEL: model.engine,
+    }
+    return {
+        "name": f"inference-{model.name}",
+        "interval": f"{model.interval_seconds}s",
+        "rules": [
+            {"record": rule.record, "expr": rule.expression, "labels": labels}
+            for rule in recording_rules(model)
+        ],
+    }
+
+
+def recording_rules(model: ScaledModel) -> list[RecordingRule]:
+    """All rules of a model, each after the ones that it reads."""
+    rules = [*_replicas(model), *_engine(model), *_first_tokens(model), *_gateway(model), *_triggers(model)]
+    for rule in rules:
+        signal(rule.record)
+    return rules
+
+
+def recorded(name: str, model: ScaledModel, extra: str = "") -> str:
+    """The model's series of a signal; raises UnknownNameError for a signal that does not exist."""
+    matchers = f'namespace="{INFERENCE_NAMESPACE}",{SERVICE_LABEL}="{model.name}"{extra}'
+    return f"{signal(name).name}{{{matchers}}}"
+
+
+def _raw(series: str, model: ScaledModel) -> str:
+    """An engine's own series, of this model's replicas and of nothing that copies them."""
+    own = engine_metrics(model.engine).own_label
+    matchers = f'{own}!="",namespace="{INFERENCE_NAMESPACE}",{SERVICE_LABEL}="{model.name}"'
+    name, brace, rest = series.partition("{")
+    return f"{name}{{{rest[:-1]},{matchers}}}" if brace else f"{name}{{{matchers}}}"
+
+
+def _asleep(model: ScaledModel) -> str:
+    """0 while the Deployment asks for no replica, otherwise absent."""
+    return f"0 * ({recorded('inference:desired_replicas:sum', model)} == 0)"
+
+
+def _or_asleep(expression: str, model: ScaledModel) -> str:
+    return f"{expression} or on () {_asleep(model)}"
+
+
+def _rate(counter: str, window: str) -> str:
+    """Sum of rates; 0 for a counter that has been seen once: a rate needs two scrapes."""
+    return f"sum(rate({counter}[{window}])) or on () 0 * sum({counter})"
+
+
+def _replicas(model: ScaledModel) -> list[RecordingRule]:
+    deployment = f'namespace="{INFERENCE_NAMESPACE}",deployment="{model.name}"'
+    targets = f'up{{namespace="{INFERENCE_NAMESPACE}",{SERVICE_LABEL}="{model.name}"}}'
+    desired = recorded("inference:desired_replicas:sum", model)
+    ready = recorded("inference:ready_replicas:sum", model)
+    return [
+        # max: two kube-state-metrics, as during its own update, say the same thing twice.
+        RecordingRule(
+            "inference:desired_replicas:sum", f"max(kube_deployment_spec_replicas{{{deployment}}})"
+        ),
+        RecordingRule(
+            "inference:ready_replicas:sum", f"max(kube_deployment_status_replicas_ready{{{deployment}}})"
+        ),
+        RecordingRule("inference:pending_replicas:sum", f"clamp_min({desired} - {ready}, 0)"),
+        RecordingRule("inference:visible_replicas:sum", f"sum({targets}) or on () 0 * {desired}"),
+    ]
+
+
+def _engine(model: ScaledModel) -> list[RecordingRule]:
+    own = engine_metrics(model.engine)
+    running, queue = _raw(own.running, model), _raw(own.waiting_for_capacity, model)
+    slots = f"sum by (pod) ({running}) / {model.max_num_seqs}"
+    rules = {
+        "inference:queue_depth:sum": f"sum({_raw(own.waiting, model)})",
+        "inference:queue_depth_capacity:sum": f"sum({queue})",
+        "inference:requests_running:sum": f"sum({running})",
+        # A replica that queues is full, however few it runs: long prompts fill its KV cache first.
+        "inference:replicas_occupied:sum": f"sum(clamp_max({slots} + (sum by (pod) ({queue}) > bool 0), 1))",
+        "inference:kv_cache_usage:max": f"max({_raw(own.kv_cache_usage, model)})",
+        "inference:generation_tokens:rate1m": _rate(_raw(own.generation_tokens, model), "1m"),
+        "inference:prompt_tokens:rate1m": _rate(_raw(own.prompt_tokens, model), "1m"),
+    }
+    return [RecordingRule(name, _or_asleep(expression, model)) for name, expression in rules.items()]
+
+
+def _first_tokens(model: ScaledModel) -> list[RecordingRule]:
+    buckets = _raw(engine_metrics(model.engine).first_token_buckets, model)
+    bucket_rates = "inference:ttft_seconds_bucket:rate2m"
+    all_requests = recorded("inference:first_tokens:rate2m", model)
+    within = recorded("inference:ttft_within_objective:ratio_rate2m", model)
+    in_time = recorded(bucket_rates, model, extra=f",le=~{_edge(model.ttft_seconds)}")
+    window = f"{BURN_WINDOW_SECONDS}s"
+    return [
+        RecordingRule(
+            bucket_rates, f"sum by (le) (rate({buckets}[{window}])) or 0 * sum by (le) ({buckets})"
+        ),
+        RecordingRule(
+            "inference:first_tokens:rate2m",
+            _or_asleep(f"sum({recorded(bucket_rates, model, extra=_le('+Inf'))})", model),
+        ),
+        *(
+            RecordingRule(
+                f"inference:ttft_seconds:p{percent}",
+                f"histogram_quantile({percent / 100}, {recorded(bucket_rates, model)}) and {all_requests} > 0",
+            )
+            for percent in (50, 95)
+        ),
+        RecordingRule(
+            "inference:ttft_within_objective:ratio_rate2m",
+            f"sum without (le) ({in_time}) / ({all_requests} > 0)",
+        ),
+        RecordingRule(
+            "inference:ttft_burn:ratio_rate2m",
+            f"(1 - {within}) / {_number(1 - model.ttft_objective)} or 0 * {all_requests}",
+        ),
+    ]
+
+
+def _gateway(model: ScaledModel) -> list[RecordingRule]:
+    counter = f'{ARRIVALS_METRIC}{{namespace="{GATEWAY_NAMESPACE}",{MODEL_LABEL}="{model.name}"}}'
+    return [RecordingRule("inference:arrivals:rate1m", _rate(counter, "1m"))]
+
+
+def _triggers(model: ScaledModel) -> list[RecordingRule]:
+    """What the autoscaler reads, each an absolute number of replicas.
+
+    Absolute, so that none multiplies what is still loading: a replica that has not started adds nothing to
+    any of them but the guard, and the guard waits until nothing is starting.
+
+    queue: a new replica takes over waiting requests while the present ones go on with what they run. So the
+    replicas wanted are those in use (occupied: at most 1 for each that exists) plus those that the queue
+    fills, at the number of requests to which one replica gives the first token in time. No request is
+    counted twice: it either runs, and is in the first term, or waits, and is in the second.
+
+    work: all requests in the system over the number that one replica should have. It acts before anything
+    waits.
+
+    guard: ready + extra while first tokens come late although nothing was starting in the whole window that
+    the lateness is measured over, and the window holds enough requests for one of them not to be the budget.
+
+    hold: what the Deployment asks for now, while ready replicas cannot be read. The load that they carry is
+    missing in the sums above, which still may ask for more.
+    """
+    running = recorded("inference:requests_running:sum", model)
+    waiting = recorded("inference:queue_depth:sum", model)
+    queue = recorded("inference:queue_depth_capacity:sum", model)
+    occupied = recorded("inference:replicas_occupied:sum", model)
+    desired = recorded("inference:desired_replicas:sum", model)
+    ready = recorded("inference:ready_replicas:sum", model)
+    pending = recorded("inference:pending_replicas:sum", model)
+    visible = recorded("inference:visible_replicas:sum", model)
+    burn = recorded("inference:ttft_burn:ratio_rate2m", model)
+    first = recorded("inference:first_tokens:rate2m", model)
+    arrivals = recorded("inference:arrivals:rate1m", model)
+    # Two evaluations: the window of a range leaves out its own beginning.
+    twice = f"{2 * model.interval_seconds}s"
+    # With fewer, a single late request is more than the objective allows.
+    enough = 1 / (1 - model.ttft_objective) / BURN_WINDOW_SECONDS
+    extra = f"clamp_max({GUARD_EXTRA_PER_BURN} * {burn}, {GUARD_EXTRA_MAXIMUM})"
+    spare = f" + {model.warm_replicas}" if model.warm_replicas > 0 else ""
+    return [
+        RecordingRule(QUEUE, f"{occupied} + {queue} / {_number(model.first_tokens)}{spare}"),
+        RecordingRule(WORK, f"({running} + {waiting}) / {_number(model.target_batch)}{spare}"),
+        RecordingRule(
+            TTFT_GUARD,
+            f"{ready} * (1 + {extra})"
+            f" and min_over_time({burn}[{twice}]) > 1 and count_over_time({burn}[{twice}]) >= 2"
+            f" and {first} >= {_number(enough)}"
+            f" and max_over_time({pending}[{BURN_WINDOW_SECONDS}s]) == 0"
+            f" or 0 * ({ready} + {burn})",
+        ),
+        RecordingRule(
+            HOLD,
+            f"{desired} and {visible} < min_over_time({ready}[{VISIBILITY_GRACE_SECONDS}s])"
+            f" or 0 * ({desired} + {ready} + {visible})",
+        ),
+        RecordingRule(
+            WAKE,
+            f"({arrivals} > bool 0) + ({ready} > bool 0)"
+            f" * (min_over_time({ready}[{WAKE_GRACE_SECONDS}s]) == bool 0) > bool 0",
+        ),
+    ]
+
+
+def _le(edge: str) -> str:
+    return f',le="{edge}"'
+
+
+def _edge(seconds: float) -> str:
+    """A bucket's edge as a matcher: 1 is written `1.0` by Python and by Prometheus 3, `1` by others."""
+    text = _number(seconds)
+    escaped = text.replace(".", r"\\.")
+    return f'"{escaped}"' if "." in text else rf'"{escaped}(\\.0)?"'
+
+
+def _number(value: float) -> str:
+    """A number in PromQL: six significant digits, more than any of them is known to."""
+    return f"{value:.6g}"
