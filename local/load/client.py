@@ -1,0 +1,197 @@
+"""One streamed chat completion, timed as its user sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Literal
+
+import aiohttp
+import orjson
+
+from local.load.arrivals import Arrival
+
+Failure = Literal["refused", "no connection", "cut off", "too slow", "error in stream", "empty"]
+"""Why a request failed: an HTTP status, no connection at all, a stream that broke, the time limit, ..."""
+
+_WORDS = ("alpha ", "bravo ", "delta ", "gamma ", "kappa ", "omega ", "sigma ", "theta ")
+_BYTES_PER_TOKEN = 4
+"""Of English text with the vocabularies of Llama 3 and Qwen 3; the emulator counts so, too."""
+
+_DEFAULT_RETRY_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one request. Times in seconds.
+
+    sent: after the start of the run. late: how much later than scheduled, which is the generator's own fault.
+    first_token: from the scheduled time, so that a late generator cannot hide a wait. gaps: between the
+    arrivals of consecutive tokens at the client. attempts: 1 if nothing was sent again. detail: of a failure.
+    """
+
+    arrival: Arrival
+    sent: float
+    late: float
+    first_token: float | None
+    total: float
+    gaps: tuple[float, ...]
+    tokens: int
+    attempts: int
+    status: int | None
+    failure: Failure | None = None
+    detail: str = ""
+
+    @property
+    def inter_token(self) -> float | None:
+        """Mean time between tokens; None where there were fewer than two."""
+        return sum(self.gaps) / (self.tokens - 1) if self.tokens > 1 and self.gaps else None
+
+    @property
+    def finished(self) -> float:
+        """When it ended, after the start of the run."""
+        return self.sent + self.total
+
+
+class _Failed(Exception):
+    def __init__(self, failure: Failure, detail: str, retry_after: float | None = None) -> None:
+        super().__init__(detail)
+        self.failure: Failure = failure
+        self.detail = detail
+        self.retry_after = retry_after
+
+
+@dataclass
+class _Progress:
+    first_token: float | None = None
+    last_token: float = 0.0
+    tokens: int = 0
+    status: int | None = None
+    gaps: list[float] | None = None
+
+
+def prompt(arrival: Arrival) -> str:
+    """Filler text of the wanted length that no other request shares, so that no prefix cache can help."""
+    words = arrival.prompt_tokens * _BYTES_PER_TOKEN // len(_WORDS[0])
+    mixed = (arrival.number * 2654435761) & 0xFFFFFFFF
+    start = f"{mixed:08x} "
+    return start + "".join(_WORDS[(mixed >> (index % 29)) & 7] for index in range(words))
+
+
+def body(arrival: Arrival, model: str) -> bytes:
+    return orjson.dumps(
+        {
+            "model": model,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            "max_tokens": arrival.output_tokens,
+            # Otherwise a real engine would stop where it likes, and no two runs were the same load.
+            "ignore_eos": True,
+            "messages": [{"role": "user", "content": prompt(arrival)}],
+        }
+    )
+
+
+class Client:
+    """Sends requests to one gateway. `retries` is what the official OpenAI client calls max_retries."""
+
+    def __init__(
+        self, session: aiohttp.ClientSession, gateway: str, model: str, limit_seconds: float, retries: int
+    ) -> None:
+        self._session = session
+        self._url = f"{gateway}/v1/chat/completions"
+        self._model = model
+        self._limit = limit_seconds
+        self._retries = retries
+
+    async def send(self, arrival: Arrival, started: float) -> Outcome:
+        """The outcome of one request; it never raises. `started`: of the run, on time.monotonic()."""
+        sent = time.monotonic()
+        progress = _Progress(gaps=[])
+        attempts = 0
+        failure: _Failed | None = None
+        try:
+            async with asyncio.timeout(self._limit):
+                while True:
+                    attempts += 1
+                    try:
+                        await self._stream(arrival, progress)
+                        failure = None
+                        break
+                    except _Failed as failed:
+                        failure = failed
+                        if attempts > self._retries or failed.retry_after is None:
+                            break
+                        await asyncio.sleep(failed.retry_after)
+        except TimeoutError:
+            failure = _Failed("too slow", f"not finished after {self._limit:g} s")
+        due = started + arrival.at
+        return Outcome(
+            arrival=arrival,
+            sent=sent - started,
+            late=sent - due,
+            first_token=None if progress.first_token is None else progress.first_token - due,
+            total=time.monotonic() - sent,
+            gaps=tuple(progress.gaps or ()),
+            tokens=progress.tokens,
+            attempts=attempts,
+            status=progress.status,
+            failure=None if failure is None else failure.failure,
+            detail="" if failure is None else failure.detail,
+        )
+
+    async def _stream(self, arrival: Arrival, progress: _Progress) -> None:
+        try:
+            async with self._session.post(
+                self._url, data=body(arrival, self._model), headers={"content-type": "application/json"}
+            ) as answer:
+                progress.status = answer.status
+                if answer.status != 200:
+                    raise await _refusal(answer)
+                await _read(answer, progress)
+        except aiohttp.ClientConnectorError as error:
+            raise _Failed("no connection", str(error), _DEFAULT_RETRY_SECONDS) from None
+        except aiohttp.ClientError as error:
+            # Before the first token nothing was delivered, so a client may send it again.
+            again = _DEFAULT_RETRY_SECONDS if progress.first_token is None else None
+            raise _Failed("cut off", f"{type(error).__name__}: {error}", again) from None
+
+
+async def _read(answer: aiohttp.ClientResponse, progress: _Progress) -> None:
+    assert progress.gaps is not None
+    done = False
+    async for line in answer.content:
+        if not line.startswith(b"data: "):
+            continue
+        if line.startswith(b"data: [DONE]"):
+            done = True
+            break
+        if line.startswith(b'data: {"error"'):
+            raise _Failed("error in stream", line[6:206].decode(errors="replace").strip())
+        # The usage event and the opening one carry no token. No JSON here: it would cost more than reading.
+        if b'"usage":{' in line:
+            progress.tokens = orjson.loads(line[6:])["usage"]["completion_tokens"]
+            continue
+        if b'"content":""' in line or b'"content":' not in line:
+            continue
+        now = time.monotonic()
+        if progress.first_token is None:
+            progress.first_token = now
+        else:
+            progress.gaps.append(now - progress.last_token)
+        progress.last_token = now
+        progress.tokens += 1
+    if not done:
+        raise _Failed("cut off", f"the stream ended after {progress.tokens} tokens without [DONE]")
+    if progress.first_token is None:
+        raise _Failed("empty", "the stream held no token")
+
+
+async def _refusal(answer: aiohttp.ClientResponse) -> _Failed:
+    text = (await answer.text())[:300]
+    retry_after = answer.headers.get("retry-after")
+    again = float(retry_after) if retry_after is not None and retry_after.isdigit() else None
+    if again is None and (answer.status in (408, 409, 429) or answer.status >= 500):
+        again = _DEFAULT_RETRY_SECONDS
+    return _Failed("refused", f"{answer.status} {text}", again)

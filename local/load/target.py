@@ -1,0 +1,48 @@
+"""What a run is aimed at: the gateway's address, and what the stack file promises for the model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from infra.scheduling import NODE_POOL_LABEL
+from local.cluster import cluster
+from local.cluster.cluster import Cluster
+from local.cluster.ports import chosen
+from local.paths import BIN
+from local.up import gateway_address
+from stacks.config import Model, Stack
+
+
+class TargetError(Exception):
+    """There is nothing to load; the text says what to do."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """gateway, prometheus: addresses on loopback. gpus: of one replica."""
+
+    gateway: str
+    prometheus: str
+    model: Model
+
+    @property
+    def node_selector(self) -> str:
+        return f"{NODE_POOL_LABEL}={self.model.node_pool}"
+
+    @property
+    def gpus(self) -> int:
+        return self.model.tensor_parallel
+
+
+def find_target(stack: Stack, model: str) -> Target:
+    """The running cluster and the model called `model`. Raises TargetError or DeployError."""
+    if not cluster.states():
+        raise TargetError("the local cluster is not running: `make up` starts it")
+    models = {row.name: row for row in stack.models}
+    if model not in models:
+        raise TargetError(f"the stack has no model {model!r}; it has {', '.join(models)}")
+    return Target(
+        gateway=gateway_address(Cluster(BIN / "kubectl")),
+        prometheus=f"http://127.0.0.1:{chosen().prometheus}",
+        model=models[model],
+    )
