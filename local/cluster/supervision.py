@@ -21,8 +21,8 @@ from local.paths import LOGS, PROCESS_MARKER, ROOT, STATE
 CONFIGURATION = STATE / "supervisord.conf"
 PID_FILE = STATE / "supervisord.pid"
 START_SECONDS = 15.0
-STOP_SECONDS = 40.0
-"""The fleet gives its pods time to finish requests; after that supervisor kills it."""
+STOP_SECONDS = 15.0
+"""Every part ends within a second or two when asked; one that hangs is killed after this."""
 
 SOCKET_PATH_LIMIT = 100
 """Linux allows 107 bytes for the path of a Unix socket, macOS 103."""
