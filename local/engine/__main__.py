@@ -21,12 +21,12 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         machine = machine_from(environment)
         engine = engine_settings(flags, machine)
         server = server_settings(flags, machine)
+        from local.engine.serve import serve  # the HTTP stack is only needed by an engine that starts
+
+        return serve(engine, server, machine)
     except Refused as error:
         print(f"vllm serve: refused to start: {error}", file=sys.stderr)
         return 1
-    from local.engine.serve import serve  # the HTTP stack is only needed by an engine that starts
-
-    return serve(engine, server, machine)
 
 
 if __name__ == "__main__":

@@ -86,6 +86,8 @@ def shutting_down() -> ApiError:
 def not_json(body: bytes) -> ApiError:
     try:
         json.loads(body)
+    except RecursionError:
+        position, reason = 0, "Too deeply nested"
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         position = error.pos if isinstance(error, json.JSONDecodeError) else error.start
         reason = error.msg if isinstance(error, json.JSONDecodeError) else error.reason

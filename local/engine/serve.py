@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import signal
+import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -19,6 +19,7 @@ from local.engine.app import make_app
 from local.engine.engine_loop import EngineLoop
 from local.engine.machine import Machine
 from local.engine.metrics import EngineMetrics
+from local.engine.refusal import Refused
 from local.engine.settings import Engine, Server
 from local.engine.start import start_stages
 from local.engine.version import banner
@@ -49,19 +50,36 @@ class _Server(uvicorn.Server):
         yield
 
 
+def bound_socket(server: Server) -> socket.socket:
+    """The address, taken but not yet open: a port in use is found before the long start, as in vLLM.
+
+    Raises Refused when it cannot be had.
+    """
+    family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
+    taken = socket.socket(family, socket.SOCK_STREAM)
+    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        taken.bind((server.host, server.port))
+    except OSError as error:
+        taken.close()
+        raise Refused(f"cannot listen on {server.host}:{server.port}: {error.strerror or error}") from None
+    return taken
+
+
 def serve(engine: Engine, server: Server, machine: Machine) -> int:
-    """Starts, serves until SIGTERM or SIGINT, drains. Returns the exit status."""
+    """Starts, serves until SIGTERM or SIGINT, drains. Returns the exit status. Raises Refused."""
     logging.basicConfig(
         level=server.log_level.upper().replace("TRACE", "DEBUG"),
         format="%(levelname)s %(asctime)s [%(name)s] %(message)s",
         datefmt="%m-%d %H:%M:%S",
         stream=sys.stdout,
     )
-    print(banner(engine, machine), flush=True)
-    return uvloop.run(_live(engine, server, machine))
+    with bound_socket(server) as address:
+        print(banner(engine, machine), flush=True)
+        return uvloop.run(_live(engine, server, machine, address))
 
 
-async def _live(engine: Engine, server: Server, machine: Machine) -> int:
+async def _live(engine: Engine, server: Server, machine: Machine, address: socket.socket) -> int:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -75,9 +93,7 @@ async def _live(engine: Engine, server: Server, machine: Machine) -> int:
     engine_loop = EngineLoop(engine, server, metrics)
     stepping = asyncio.ensure_future(engine_loop.run())
     http = _Server(_http_configuration(engine, server, engine_loop, registry))
-    serving = asyncio.ensure_future(http.serve())
-    # What exists now lives as long as the process; without it a collection is a pause of under a millisecond.
-    gc.freeze()
+    serving = asyncio.ensure_future(http.serve(sockets=[address]))
     stopped = asyncio.ensure_future(stopping.wait())
     await asyncio.wait((stopped, serving, stepping), return_when=asyncio.FIRST_COMPLETED)
     if stopped.done():
@@ -126,8 +142,6 @@ def _http_configuration(
         logging.getLogger("uvicorn.access").addFilter(_QuietPaths(server.quiet_paths))
     return uvicorn.Config(
         make_app(engine, server, engine_loop, registry),
-        host=server.host,
-        port=server.port,
         loop="none",
         http="httptools",
         ws="none",

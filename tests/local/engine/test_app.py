@@ -147,6 +147,21 @@ def test_text_survives_tokenizing():
     with_server(ask)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"\xff", b"null", b"[", b'{"prompt": NaN}', b'{"prompt": "\xff"}', b"[" * 100_000],
+    ids=range(7),
+)
+def test_no_body_breaks_the_server(body: bytes):
+    async def ask(client: httpx.AsyncClient) -> None:
+        headers = {"content-type": "application/json"}
+        answer = await client.post("/v1/completions", content=body, headers=headers)
+        assert answer.status_code == 400
+        assert answer.json()["error"]["type"] == "Bad Request"
+
+    with_server(ask)
+
+
 def test_requests_are_counted_by_handler_and_status():
     async def ask(client: httpx.AsyncClient) -> None:
         await complete(client)

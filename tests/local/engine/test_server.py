@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -190,6 +191,20 @@ def test_sigterm_during_the_start_ends_it(tmp_path: Path):
         assert starting.process.wait(timeout=5) == 0
     finally:
         end(starting)
+
+
+def test_a_port_in_use_is_found_before_the_long_start(emulator: Emulator):
+    environment = {**os.environ, "EMULATOR_LISTEN": emulator.url.removeprefix("http://")}
+    finished = subprocess.run(
+        [sys.executable, "-m", "local.engine", "Qwen/Qwen3-8B", "--max-model-len", "4k"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=10,
+    )
+    assert finished.returncode == 1
+    assert "refused to start: cannot listen on 127.0.0.1:" in finished.stderr
+    assert "Traceback" not in finished.stderr
 
 
 @pytest.mark.parametrize(
