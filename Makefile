@@ -51,6 +51,9 @@ test: lint toolchain ## everything, on a real control plane of its own
 test-unit: $(VENV)/all.stamp ## no cluster, under a minute
 	@$(BIN)/python -m pytest -m "not cluster"
 
+test-vllm: $(VENV)/all.stamp ## opt-in, 6 GB once: the emulator against a real vLLM on a tiny random model
+	@$(BIN)/python -m local.engine.comparison
+
 golden: $(VENV)/all.stamp ## renew the rendered manifests in tests/golden; review the difference
 	@LLM_PLATFORM_UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q tests/stacks/test_golden.py
 
