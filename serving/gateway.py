@@ -10,6 +10,7 @@ import pulumi_kubernetes as k8s
 from pulumi_kubernetes.meta.v1 import LabelSelectorArgs, ObjectMetaArgs
 
 from infra.cluster import Cluster
+from infra.pod_security import container_security_context, pod_security_context
 from serving.envoy.bootstrap import CLUSTERS_FILE, LISTENERS_FILE, bootstrap
 from serving.envoy.clusters import cluster_documents
 from serving.envoy.documents import BOOTSTRAP_FOLDER, CONFIG_FOLDER, to_yaml
@@ -25,7 +26,6 @@ from serving.names import (
     selector,
     service_host,
 )
-from serving.pod_security import container_security_context, pod_security_context
 
 core = k8s.core.v1
 

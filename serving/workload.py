@@ -7,6 +7,8 @@ import pulumi_kubernetes as k8s
 from pulumi_kubernetes.meta.v1 import LabelSelectorArgs, ObjectMetaArgs
 
 from infra.cluster import Cluster
+from infra.pod_security import pod_security_context
+from infra.priority import ENGINE_PRIORITY_CLASS
 from infra.scheduling import NodePool
 from serving.engines import vllm
 from serving.names import (
@@ -17,7 +19,6 @@ from serving.names import (
     labels,
     selector,
 )
-from serving.pod_security import pod_security_context
 from serving.replica import Replica
 
 NODE_SECONDS = 600
@@ -122,6 +123,8 @@ def _pod_spec(replica: Replica, pool: NodePool) -> k8s.core.v1.PodSpecArgs:
         automount_service_account_token=False,
         # Service variables of every model would fill the environment, and VLLM_PORT would break vLLM.
         enable_service_links=False,
+        # A replica takes the place of a placeholder on a warm node.
+        priority_class_name=ENGINE_PRIORITY_CLASS,
         security_context=pod_security_context(vllm.UID),
         termination_grace_period_seconds=replica.termination_grace_seconds,
         node_selector=pool.node_selector,

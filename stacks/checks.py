@@ -26,6 +26,7 @@ def _problems(stack: Stack) -> Iterator[Problem]:
         yield from _check_pool(f"node_pools[{index}]", pool)
         yield from _check_capacity(f"node_pools[{index}].capacity", pool, stack.cluster)
         yield from _check_room(f"node_pools[{index}]", pool, stack)
+        yield from _check_warm_nodes(f"node_pools[{index}]", pool, stack)
     for index, model in enumerate(stack.models):
         yield from _check_model(f"models[{index}]", model, stack)
 
@@ -93,6 +94,24 @@ def _check_room(path: str, pool: NodePool, stack: Stack) -> Iterator[Problem]:
             f"{path}.max_nodes",
             f"{pool.max_nodes} machines cannot hold all replicas at replicas.max ({maxima}): that takes "
             f"{needed} x {machine.name}. Raise max_nodes to {needed} or lower replicas.max",
+        )
+
+
+def _check_warm_nodes(path: str, pool: NodePool, stack: Stack) -> Iterator[Problem]:
+    """Warm machines that the pool's limit never lets it buy would be paid for by nobody and missed by all."""
+    models = [model for model in stack.models if model.node_pool == pool.name]
+    largest = max((model.tensor_parallel for model in models), default=1)
+    machine = cheapest_machine(_machines(pool), gpus=largest)
+    if machine is None or pool.warm_nodes == 0:
+        return
+    replicas = [model.tensor_parallel for model in models for _ in range(model.replicas.min)]
+    in_use = machines_needed(replicas, machine.accelerator_count)
+    if in_use + pool.warm_nodes > pool.max_nodes:
+        yield Problem(
+            f"{path}.warm_nodes",
+            f"{pool.warm_nodes} warm machines and the {in_use} that replicas.min needs are above max_nodes "
+            f"{pool.max_nodes}: raise max_nodes to {in_use + pool.warm_nodes} or lower warm_nodes to "
+            f"{max(pool.max_nodes - in_use, 0)}",
         )
 
 

@@ -55,6 +55,16 @@ class NodePool(Section):
     )
     min_nodes: int = Field(default=0, ge=0, le=1000, description="machines kept even when no pod needs them")
     max_nodes: int = Field(ge=1, le=1000, description="machines at most: the limit of what the pool can cost")
+    warm_nodes: int = Field(
+        default=0,
+        ge=0,
+        le=1000,
+        description="machines kept ready beyond those in use, so that a new replica need not wait for one",
+    )
+    warm_capacity: Literal["placeholder_pods", "capacity_buffer"] = Field(
+        default="placeholder_pods",
+        description="what keeps warm_nodes: pods that give way, or a CapacityBuffer (Karpenter from 1.13 on)",
+    )
     scale_down_after_seconds: int = Field(
         ge=0, le=86400, description="seconds that a machine stays empty before it is given back"
     )

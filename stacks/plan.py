@@ -7,6 +7,7 @@ The program prints the same figures in a preview and exports them.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import date
 
@@ -37,13 +38,20 @@ class ModelPlan:
 
 @dataclass(frozen=True)
 class PoolPlan:
-    """One node pool: machines and their cost with every model at its minimum and at its maximum."""
+    """One node pool: machines and their cost with every model at its minimum and at its maximum.
+
+    machines_min, machines_max: with the warm ones. gpus_used_min: GPUs that replicas hold at minimum. Whole
+    machines are charged, so every other GPU of machines_min is paid for and idle.
+    """
 
     name: str
     machine: str
     usd_per_machine_hour: float
+    gpus_per_machine: int
     machines_min: int
     machines_max: int
+    machines_warm: int
+    gpus_used_min: int
 
     @property
     def usd_per_hour_min(self) -> float:
@@ -52,6 +60,21 @@ class PoolPlan:
     @property
     def usd_per_hour_max(self) -> float:
         return self.machines_max * self.usd_per_machine_hour
+
+    @property
+    def usd_per_hour_warm(self) -> float:
+        """What the warm machines cost."""
+        return self.machines_warm * self.usd_per_machine_hour
+
+    @property
+    def gpus_idle_min(self) -> int:
+        """GPUs at minimum that are in use by nobody, on machines that some replica keeps from being empty."""
+        return (self.machines_min - self.machines_warm) * self.gpus_per_machine - self.gpus_used_min
+
+    @property
+    def usd_per_hour_idle_min(self) -> float:
+        """The share of those GPUs in the price of their machines."""
+        return self.gpus_idle_min / self.gpus_per_machine * self.usd_per_machine_hour
 
 
 @dataclass(frozen=True)
@@ -79,6 +102,7 @@ class Plan:
                 f"{model.tensor_parallel} x {model.accelerator} in {model.machine} (pool {model.node_pool})"
                 for model in self.models
             ),
+            *(line for pool in self.pools for line in _pool_lines(pool)),
             f"GPU machines: {self.usd_per_hour_min:.2f} $/h with all models at minimum, "
             f"{self.usd_per_hour_max:.2f} $/h at maximum ({self._prices()})",
         ]
@@ -129,6 +153,8 @@ class Plan:
             )
         console.print(models)
         console.print(pools)
+        for line in (line for pool in self.pools for line in _pool_lines(pool)):
+            console.print(line)
         console.print(f"GPU machines only, at {self._prices()}. Nothing was asked and nothing was changed.")
 
 
@@ -176,13 +202,34 @@ def _plan_pool(pool: NodePool, chosen: Machine, models: tuple[Model, ...]) -> Po
     served = [model for model in models if model.node_pool == pool.name]
     at_minimum = [model.tensor_parallel for model in served for _ in range(model.replicas.min)]
     at_maximum = [model.tensor_parallel for model in served for _ in range(model.replicas.max)]
+    gpus = chosen.accelerator_count
     return PoolPlan(
         name=pool.name,
         machine=chosen.name,
         usd_per_machine_hour=chosen.price_per_hour_usd,
-        machines_min=max(pool.min_nodes, machines_needed(at_minimum, chosen.accelerator_count)),
-        machines_max=machines_needed(at_maximum, chosen.accelerator_count),
+        gpus_per_machine=gpus,
+        machines_min=max(pool.min_nodes, machines_needed(at_minimum, gpus)) + pool.warm_nodes,
+        # At its limit a pool has no room for warm machines: the last replicas have taken their place.
+        machines_max=min(machines_needed(at_maximum, gpus) + pool.warm_nodes, pool.max_nodes),
+        machines_warm=pool.warm_nodes,
+        gpus_used_min=sum(at_minimum),
     )
+
+
+def _pool_lines(pool: PoolPlan) -> Iterator[str]:
+    """What of a pool is paid for without serving anybody, if anything."""
+    if pool.machines_warm > 0:
+        yield (
+            f"{pool.name}: {pool.machines_warm} x {pool.machine} warm for {pool.usd_per_hour_warm:.2f} $/h: "
+            "the next replica finds a machine at once"
+        )
+    if pool.gpus_idle_min > 0:
+        in_use = pool.gpus_used_min + pool.gpus_idle_min
+        yield (
+            f"{pool.name}: {pool.gpus_idle_min} of {in_use} GPUs idle at minimum for "
+            f"{pool.usd_per_hour_idle_min:.2f} $/h: {pool.machine} is charged whole. Smaller "
+            "machines, or more models in this pool, avoid it"
+        )
 
 
 def main(arguments: list[str]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,13 +15,15 @@ from infra.cluster import Cluster
 from infra.karpenter import KarpenterNodePool, KarpenterNodePoolArgs
 from infra.local import LocalCluster, LocalClusterArgs
 from infra.machines import machine
+from infra.pod_security import namespace_labels
+from infra.priority import PriorityClasses
 from infra.scheduling import NodePool
+from infra.warm_nodes import WARM_NODES_NAMESPACE, WarmNodes, WarmNodesArgs
 from serving import models as model_table
 from serving.engines import vllm
 from serving.gateway import Gateway, GatewayArgs, config_maps
-from serving.images import IMAGES
+from serving.images import IMAGES, image
 from serving.names import GATEWAY_NAMESPACE, INFERENCE_NAMESPACE
-from serving.pod_security import namespace_labels
 from serving.replica import Replica
 from serving.verify.job import Verification, VerificationArgs
 from serving.workload import ModelServer, ModelServerArgs
@@ -58,6 +61,8 @@ def build(stack: config.Stack) -> Platform:
         )
         for name, pool in pools.items()
     }
+    priorities = PriorityClasses("priorities", cluster)
+    _warm_nodes(stack, cluster, pools, pool_resources, priorities)
     replicas = {model.name: replica(model, pools[model.node_pool]) for model in stack.models}
     servers = [
         ModelServer(
@@ -71,7 +76,11 @@ def build(stack: config.Stack) -> Platform:
                 surge=_surge(model, stack),
             ),
             pulumi.ResourceOptions(
-                depends_on=[namespaces[INFERENCE_NAMESPACE], pool_resources[model.node_pool]]
+                depends_on=[
+                    namespaces[INFERENCE_NAMESPACE],
+                    pool_resources[model.node_pool],
+                    priorities,
+                ]
             ),
         )
         for model in stack.models
@@ -125,6 +134,36 @@ def _namespace(name: str, cluster: Cluster) -> k8s.core.v1.Namespace:
     )
 
 
+def _warm_nodes(
+    stack: config.Stack,
+    cluster: Cluster,
+    pools: Mapping[str, NodePool],
+    pool_resources: Mapping[str, KarpenterNodePool],
+    priorities: PriorityClasses,
+) -> None:
+    # A buffer is registered with no node too: one that is deleted while it holds a node keeps it
+    # (Karpenter 1.14 looks again only at the next pending pod), one that shrinks to 0 gives it back.
+    warm = [
+        pool for pool in stack.node_pools if pool.warm_nodes > 0 or pool.warm_capacity == "capacity_buffer"
+    ]
+    if not warm:
+        return
+    namespace = _namespace(WARM_NODES_NAMESPACE, cluster)
+    for pool in warm:
+        WarmNodes(
+            f"{pool.name}-warm",
+            WarmNodesArgs(
+                cluster=cluster,
+                pool=pools[pool.name],
+                count=pool.warm_nodes,
+                gpus=machine_for(pool, stack.models).accelerator_count,
+                mechanism=pool.warm_capacity,
+                image=image("pause").reference,
+            ),
+            pulumi.ResourceOptions(depends_on=[namespace, pool_resources[pool.name], priorities]),
+        )
+
+
 def node_pool(pool: config.NodePool) -> NodePool:
     """The pool that this section of a stack describes."""
     return NodePool(
@@ -174,6 +213,6 @@ def _configuration(stack: config.Stack, replicas: dict[str, Replica], gateway_ar
         # Where the cluster is reached is no part of it; another cluster replaces the Job anyway.
         stack.model_dump_json(exclude={"cluster"}),
         *(argument for replica in replicas.values() for argument in vllm.arguments(replica)),
-        *(image.reference for image in IMAGES.values()),
+        *(pinned.reference for pinned in IMAGES.values()),
         *(text for files in config_maps(gateway_args).values() for text in files.values()),
     ]

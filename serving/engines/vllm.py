@@ -10,10 +10,10 @@ from pathlib import Path
 import pulumi_kubernetes as k8s
 import yaml
 
+from infra.pod_security import container_security_context
 from infra.scheduling import GPU_RESOURCE
 from serving.images import image
 from serving.names import ENGINE_PORT, HTTP_PORT_NAME
-from serving.pod_security import container_security_context
 from serving.replica import PRE_STOP_SECONDS, Replica
 
 core = k8s.core.v1

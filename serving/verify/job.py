@@ -11,6 +11,7 @@ import pulumi_kubernetes as k8s
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from infra.cluster import Cluster
+from infra.pod_security import container_security_context, pod_security_context
 from serving.images import image
 from serving.names import (
     GATEWAY,
@@ -20,7 +21,6 @@ from serving.names import (
     selector,
     service_host,
 )
-from serving.pod_security import container_security_context, pod_security_context
 
 core = k8s.core.v1
 

@@ -71,6 +71,17 @@ def only_problem(path: str, value: object) -> str:
         ("node_pools.0.capacity", ["reserved"], ["node_pools[0].capacity", "on-demand", "spot"]),
         ("node_pools.0.min_nodes", 1, ["node_pools[0].min_nodes: 1", "replicas.min"]),
         ("node_pools.0.min_nodes", 9, ["node_pools[0].min_nodes: 9 is above max_nodes 5"]),
+        (
+            "node_pools.0.warm_nodes",
+            5,
+            ["node_pools[0].warm_nodes: 5 warm machines and the 1", "max_nodes 5", "to 6", "to 4"],
+        ),
+        ("node_pools.0.warm_nodes", -1, ["node_pools[0].warm_nodes: -1", "must be at least 0"]),
+        (
+            "node_pools.0.warm_capacity",
+            "placeholder",
+            ["node_pools[0].warm_capacity", "did you mean placeholder_pods?"],
+        ),
         ("node_pools.0.max_nodes", 0, ["node_pools[0].max_nodes: 0", "must be at least 1"]),
         ("node_pools.0.max_nodes", 2, ["node_pools[0].max_nodes: 2", "chat 4", "4 x g6.2xlarge", "Raise"]),
         ("models.0.node_pool", "l5", ['models[0].node_pool: no pool is called "l5"', "did you mean l4?"]),

@@ -1,4 +1,6 @@
-"""The manifests that the local environment registers, as committed files: a change shows in the review.
+"""The manifests that environments register, as committed files: a change shows in the review.
+
+`local` holds those of the local stack, `warm-nodes` what a pool adds that keeps nodes warm.
 
 To update: `LLM_PLATFORM_UPDATE_GOLDEN=1 python -m pytest tests/stacks/test_golden.py`, then read the diff.
 """
@@ -9,14 +11,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from stacks import program
 from tests.recording import record
-from tests.stacks.environments import stack_on
+from tests.stacks.environments import local_values, stack_on
 
-GOLDEN = Path(__file__).parent.parent / "golden" / "local"
+GOLDEN = Path(__file__).parent.parent / "golden"
 UPDATE = "LLM_PLATFORM_UPDATE_GOLDEN"
 
 
@@ -38,9 +39,17 @@ def file_name(manifest: dict[str, Any]) -> str:
     return f"{manifest['kind'].lower()}-{name}.yaml"
 
 
-@pytest.fixture(scope="module")
-def rendered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    stack = stack_on(tmp_path_factory.mktemp("golden") / "kubeconfig")
+def warm_values() -> dict[str, Any]:
+    """The local environment with a warm node in each pool, kept by one mechanism here and the other there."""
+    values = local_values()
+    mechanisms = ("placeholder_pods", "capacity_buffer")
+    for pool, mechanism in zip(values["node_pools"], mechanisms, strict=True):
+        pool.update(warm_nodes=1, warm_capacity=mechanism)
+    return values
+
+
+def rendered(folder: Path, values: dict[str, Any]) -> dict[str, str]:
+    stack = stack_on(folder / "kubeconfig", values)
     recording = record(lambda: program.export(program.build(stack)))
     manifests = [resource.inputs for resource in recording if "metadata" in resource.inputs]
     return {
@@ -49,14 +58,25 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     }
 
 
-def test_manifests_are_the_committed_ones(rendered: dict[str, str]):
+def compare(golden: Path, manifests: dict[str, str]) -> None:
+    """The manifests are the committed ones, or become them when the variable says so."""
     if os.environ.get(UPDATE) == "1":
-        GOLDEN.mkdir(parents=True, exist_ok=True)
-        for stale in GOLDEN.glob("*.yaml"):
+        golden.mkdir(parents=True, exist_ok=True)
+        for stale in golden.glob("*.yaml"):
             stale.unlink()
-        for name, text in rendered.items():
-            (GOLDEN / name).write_text(text, encoding="utf-8")
-    committed = {path.name: path.read_text(encoding="utf-8") for path in GOLDEN.glob("*.yaml")}
-    assert sorted(committed) == sorted(rendered), f"update with {UPDATE}=1, then read the diff"
-    for name, text in rendered.items():
+        for name, text in manifests.items():
+            (golden / name).write_text(text, encoding="utf-8")
+    committed = {path.name: path.read_text(encoding="utf-8") for path in golden.glob("*.yaml")}
+    assert sorted(committed) == sorted(manifests), f"update with {UPDATE}=1, then read the diff"
+    for name, text in manifests.items():
         assert text == committed[name], f"{name} changed: update with {UPDATE}=1, then read the diff"
+
+
+def test_manifests_of_the_local_environment(tmp_path: Path):
+    compare(GOLDEN / "local", rendered(tmp_path, local_values()))
+
+
+def test_manifests_that_warm_nodes_add(tmp_path: Path):
+    without = rendered(tmp_path, local_values())
+    added = {name: text for name, text in rendered(tmp_path, warm_values()).items() if name not in without}
+    compare(GOLDEN / "warm-nodes", added)

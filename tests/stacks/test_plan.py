@@ -39,6 +39,39 @@ def test_a_pool_without_models_costs_nothing():
     assert plan.usd_per_hour_max == pytest.approx(4 * machine("g6.2xlarge").price_per_hour_usd)
 
 
+def test_warm_machines_are_paid_for_at_minimum_and_used_at_maximum():
+    values = changed("node_pools.0.warm_nodes", 2)
+    plan = make_plan(parse(values, origin="test"))
+    l4 = machine("g6.2xlarge").price_per_hour_usd
+    # One replica and two warm machines; four replicas and room for one more within max_nodes 5.
+    assert (plan.pools[0].machines_min, plan.pools[0].machines_max) == (3, 5)
+    assert plan.pools[0].usd_per_hour_min == pytest.approx(3 * l4)
+    assert plan.pools[0].usd_per_hour_warm == pytest.approx(2 * l4)
+    assert any("l4: 2 x g6.2xlarge warm for 1.96 $/h" in line for line in plan.lines())
+
+
+def test_a_machine_with_many_gpus_that_never_empties_shows_what_its_idle_part_costs():
+    values = changed("node_pools.0.machine_types", ["g6.48xlarge"])
+    pool = make_plan(parse(values, origin="test")).pools[0]
+    price = machine("g6.48xlarge").price_per_hour_usd
+    # One replica holds 1 of 8 L4s for ever; the whole machine is charged.
+    assert (pool.gpus_used_min, pool.gpus_idle_min) == (1, 7)
+    assert pool.usd_per_hour_min == pytest.approx(price)
+    assert pool.usd_per_hour_idle_min == pytest.approx(price * 7 / 8)
+    lines = make_plan(parse(values, origin="test")).lines()
+    assert any(
+        "l4: 7 of 8 GPUs idle at minimum for 11.68 $/h: g6.48xlarge is charged whole" in line
+        for line in lines
+    )
+
+
+def test_machines_that_are_full_or_warm_count_as_no_idle_part():
+    values = changed("node_pools.0.warm_nodes", 1)
+    plan = make_plan(parse(values, origin="test"))
+    assert [pool.usd_per_hour_idle_min for pool in plan.pools] == [0, 0]
+    assert not any("idle" in line for line in plan.lines())
+
+
 def test_lines_say_what_each_model_runs_on_and_how_old_the_prices_are():
     lines = make_plan(from_file("local")).lines()
     assert lines[0] == "chat: Qwen/Qwen3-8B, 1 to 4 replicas, each 1 x nvidia-l4 in g6.2xlarge (pool l4)"

@@ -83,7 +83,7 @@ def test_the_verification_comes_after_everything_else(local: Recording):
     own = [resource for resource in local if resource.parent == job.parent]
     components = [resource for resource in local if resource.component]
     assert urns(list(local)) - local.behind(job) == urns(own) - local.behind(job)
-    assert len(components) == 7
+    assert len(components) == 8
 
 
 def test_outputs(local: Recording):
@@ -110,17 +110,21 @@ def test_every_pod_meets_the_restricted_standard(local: Recording):
     assert [name for name, _ in pods(local)][:1] == ["gateway"]
     assert len(pods(local)) == 4
     for name, spec in pods(local):
-        assert spec["securityContext"]["runAsNonRoot"] is True, name
-        assert spec["securityContext"]["runAsUser"] > 0
-        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-        assert spec["automountServiceAccountToken"] is False
-        assert spec["serviceAccountName"] not in ("", "default")
-        for container in spec["containers"]:
-            security = container["securityContext"]
-            assert security["allowPrivilegeEscalation"] is False
-            assert security["capabilities"] == {"drop": ["ALL"]}
-            assert security["readOnlyRootFilesystem"] is True
-            assert "memory" in container["resources"]["limits"]
+        assert_restricted(name, spec)
+
+
+def assert_restricted(name: str, spec: dict[str, Any]) -> None:
+    assert spec["securityContext"]["runAsNonRoot"] is True, name
+    assert spec["securityContext"]["runAsUser"] > 0
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["serviceAccountName"] not in ("", "default")
+    for container in spec["containers"]:
+        security = container["securityContext"]
+        assert security["allowPrivilegeEscalation"] is False
+        assert security["capabilities"] == {"drop": ["ALL"]}
+        assert security["readOnlyRootFilesystem"] is True
+        assert "memory" in container["resources"]["limits"]
 
 
 def test_model_pods_find_their_pool_and_other_pods_the_system_machines(local: Recording):
@@ -188,3 +192,77 @@ def test_one_setting_takes_one_way(tmp_path: Path):
         "args"
     ]
     assert arguments[arguments.index("--max-model-len") + 1] == "4096"
+
+
+def warm(tmp_path: Path, mechanism: str, count: int) -> Recording:
+    values = changed("node_pools.0.warm_capacity", mechanism)
+    values["node_pools"][0]["warm_nodes"] = count
+    return run(stack_on(tmp_path / "kubeconfig", values))
+
+
+def test_no_warm_nodes_leave_no_trace(tmp_path: Path):
+    for resource in warm(tmp_path, "placeholder_pods", 0):
+        assert resource.inputs.get("metadata", {}).get("namespace") != "warm-nodes"
+        assert resource.inputs.get("metadata", {}).get("name") != "warm-nodes"
+
+
+def test_a_buffer_is_shrunk_to_nothing_instead_of_deleted(tmp_path: Path):
+    # Deleted while it holds a node, it would keep the node: Karpenter 1.14 looks again only at the next pod.
+    buffer = warm(tmp_path, "capacity_buffer", 0).one("CapacityBuffer", "l4")
+    assert buffer.inputs["spec"]["replicas"] == 0
+
+
+def test_a_destroy_removes_what_keeps_nodes_before_the_nodes(tmp_path: Path):
+    for mechanism, kind in (("placeholder_pods", "Deployment"), ("capacity_buffer", "CapacityBuffer")):
+        recording = warm(tmp_path, mechanism, 1)
+        keeper = recording.one(kind, "l4")
+        behind = recording.behind(keeper)
+        for needed in (
+            recording.one("NodePool", "l4"),
+            recording.one("PriorityClass", "llm-platform-placeholder"),
+            recording.one("Namespace", "warm-nodes"),
+        ):
+            assert needed.urn in behind
+
+
+def test_placeholders_stand_for_whole_machines_and_give_way_to_replicas(tmp_path: Path):
+    recording = warm(tmp_path, "placeholder_pods", 2)
+    deployment = recording.one("Deployment", "l4").inputs
+    placeholder = deployment["spec"]["template"]["spec"]
+    replica = recording.one("Deployment", "chat").inputs["spec"]["template"]["spec"]
+    classes = {
+        resource.inputs["metadata"]["name"]: resource.inputs
+        for resource in recording
+        if resource.inputs.get("kind") == "PriorityClass"
+    }
+    mine, theirs = (classes[spec["priorityClassName"]] for spec in (placeholder, replica))
+    assert mine["value"] == -10 < 0 < theirs["value"]
+    assert mine["preemptionPolicy"] == "Never"
+    assert "preemptionPolicy" not in theirs
+    assert placeholder["terminationGracePeriodSeconds"] == 0
+    assert placeholder["nodeSelector"] == replica["nodeSelector"]
+    assert placeholder["tolerations"] == replica["tolerations"]
+    assert placeholder["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == "1"
+    # Pending placeholders are normal: neither an update nor a preview may wait for them.
+    assert deployment["spec"]["replicas"] == 2
+    assert deployment["metadata"]["annotations"] == {"pulumi.com/skipAwait": "true"}
+
+
+def test_a_placeholder_takes_every_gpu_of_the_machine_that_is_bought(tmp_path: Path):
+    values = changed("node_pools.0.machine_types", ["g6.12xlarge"])
+    values["node_pools"][0]["warm_nodes"] = 1
+    recording = run(stack_on(tmp_path / "kubeconfig", values))
+    pod = recording.one("Deployment", "l4").inputs["spec"]["template"]["spec"]
+    assert pod["containers"][0]["resources"]["requests"]["nvidia.com/gpu"] == "4"
+
+
+def test_pods_of_warm_nodes_meet_the_restricted_standard(tmp_path: Path):
+    recording = warm(tmp_path, "placeholder_pods", 1)
+    assert (
+        recording.one("Namespace", "warm-nodes").inputs["metadata"]["labels"][
+            "pod-security.kubernetes.io/enforce"
+        ]
+        == "restricted"
+    )
+    for name, spec in pods(recording):
+        assert_restricted(name, spec)
