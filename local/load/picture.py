@@ -16,7 +16,7 @@ from local.load.signals import QUEUE, TRIGGERS
 from local.load.statistics import percentile
 
 BIN_SECONDS = 5.0
-BLUE, ORANGE, GREEN, RED, GREY = "#2b6cb0", "#dd6b20", "#2f855a", "#c53030", "#718096"
+BLUE, ORANGE, GREEN, RED, GREY, PURPLE = "#2b6cb0", "#dd6b20", "#2f855a", "#c53030", "#718096", "#805ad5"
 
 
 def draw(run: Run, file: Path) -> None:
@@ -86,7 +86,7 @@ def _latency(axis: Axes, run: Run) -> None:
 
 def _autoscaler(axis: Axes, run: Run) -> None:
     _line(axis, run, _signal(QUEUE), GREY, "queue (requests)")
-    for name, colour in zip(TRIGGERS, (BLUE, ORANGE, RED), strict=False):
+    for name, colour in zip(TRIGGERS, (BLUE, ORANGE, RED, PURPLE), strict=True):
         _line(
             axis,
             run,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 import aiohttp
 
@@ -27,23 +27,28 @@ HEARTBEAT_SECONDS = 0.05
 class Run:
     """A run as it grows. started: on time.monotonic(); started_at: seconds since the Unix epoch.
 
-    loop_delays: seconds that a heartbeat came late, one every HEARTBEAT_SECONDS.
+    loop_delays: seconds that a heartbeat came late, one every HEARTBEAT_SECONDS. stopping: set to send no
+    further request.
     """
 
     scenario: Scenario
     target: Target
+    api: Api
+    client: Client
     arrivals: tuple[Arrival, ...]
     started: float
     started_at: float
+    samples: list[Sample]
     outcomes: list[Outcome] = field(default_factory=list)
-    samples: list[Sample] = field(default_factory=list)
     loop_delays: list[float] = field(default_factory=list)
     sent: int = 0
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
     ended: float | None = None
     cpu_seconds: float = 0.0
 
     @property
     def now(self) -> float:
+        """Seconds since the start; once the run has ended, how long it took."""
         return (time.monotonic() if self.ended is None else self.ended) - self.started
 
     @property
@@ -56,18 +61,26 @@ class Run:
             end += phase.seconds
             if self.now < end:
                 return phase.name
-        return "waiting for the minimum" if not self.in_flight else "last replies"
+        return "last replies" if self.in_flight else "returning"
 
 
-async def execute(scenario: Scenario, target: Target, tick: Callable[[Run], None]) -> Run:
+Tick = Callable[[Run], None]
+Director = Callable[[Run], Awaitable[None]]
+"""Does things to the cluster while the load goes on; the run ends when it returns."""
+
+
+async def execute(scenario: Scenario, target: Target, tick: Tick, director: Director | None = None) -> Run:
     """Runs the scenario to its end. `tick` is called after every sample of the cluster.
 
-    Raises TooManyRequests or TargetError before anything is sent.
+    Raises TooManyRequests or TargetError before anything is sent, and whatever the director raises.
     """
     arrivals = schedule(scenario)
-    api = Api(load_kubeconfig(KUBECONFIG))
-    observer = Observer(api, target.prometheus, scenario.model, target.node_selector)
-    async with _session() as session:
+    async with contextlib.AsyncExitStack() as resources:
+        api = Api(load_kubeconfig(KUBECONFIG))
+        resources.push_async_callback(api.close)
+        observer = Observer(api, target.prometheus, scenario.model, target.node_selector)
+        resources.push_async_callback(observer.close)
+        session = await resources.enter_async_context(_session())
         client = Client(
             session, target.gateway, scenario.model, scenario.limits.request_seconds, scenario.retries
         )
@@ -75,10 +88,13 @@ async def execute(scenario: Scenario, target: Target, tick: Callable[[Run], None
         if before is None:
             raise TargetError("the API server does not answer, or the model has no Deployment: `make status`")
         cpu = time.process_time()
-        run = Run(scenario, target, arrivals, time.monotonic(), time.time(), samples=[before])
+        run = Run(scenario, target, api, client, arrivals, time.monotonic(), time.time(), [before])
         watching = [asyncio.create_task(_watch(run, observer, tick)), asyncio.create_task(_heartbeat(run))]
         try:
-            await _send(run, client)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(send(run, arrivals))
+                if director is not None:
+                    tasks.create_task(_direct(run, director))
             await _settle(run)
         finally:
             run.ended = time.monotonic()
@@ -86,8 +102,6 @@ async def execute(scenario: Scenario, target: Target, tick: Callable[[Run], None
             for task in watching:
                 task.cancel()
             await asyncio.gather(*watching, return_exceptions=True)
-            await observer.close()
-            await api.close()
     return run
 
 
@@ -100,16 +114,51 @@ async def _session() -> AsyncIterator[aiohttp.ClientSession]:
         yield session
 
 
-async def _send(run: Run, client: Client) -> None:
+async def _direct(run: Run, director: Director) -> None:
+    try:
+        await director(run)
+    finally:
+        run.stopping.set()
+
+
+async def surge(run: Run, scenario: Scenario) -> None:
+    """Sends the arrivals of another scenario, from now on, on top of the run's own."""
+    start = run.now
+    await send(
+        run,
+        [
+            replace(arrival, at=start + arrival.at, number=len(run.arrivals) + arrival.number, phase="surge")
+            for arrival in schedule(scenario)
+        ],
+    )
+
+
+async def send(run: Run, arrivals: Sequence[Arrival]) -> None:
+    """Sends each arrival at its time, and returns once all are answered."""
+
     async def one(arrival: Arrival) -> None:
-        run.outcomes.append(await client.send(arrival, run.started))
+        run.outcomes.append(await run.client.send(arrival, run.started))
 
     async with asyncio.TaskGroup() as requests:
-        for arrival in run.arrivals:
-            await asyncio.sleep(max(0.0, run.started + arrival.at - time.monotonic()))
+        for arrival in arrivals:
+            if await _stopped_before(run, arrival.at):
+                break
             run.sent += 1
             requests.create_task(one(arrival))
-        await asyncio.sleep(max(0.0, run.scenario.seconds - run.now))
+        await _stopped_before(run, run.scenario.seconds if arrivals is run.arrivals else run.now)
+
+
+async def _stopped_before(run: Run, at: float) -> bool:
+    """Waits for second `at` of the run. True if the run is stopped first."""
+    wait = run.started + at - time.monotonic()
+    if wait <= 0:
+        return run.stopping.is_set()
+    try:
+        async with asyncio.timeout(wait):
+            await run.stopping.wait()
+    except TimeoutError:
+        return False
+    return True
 
 
 async def _settle(run: Run) -> None:
@@ -121,13 +170,11 @@ async def _settle(run: Run) -> None:
 
 def returned(samples: Sequence[Sample]) -> bool:
     """Whether the last sample has no more replicas and nodes than the first."""
-    if not samples:
-        return False
     first, last = samples[0], samples[-1]
     return len(last.replicas) <= len(first.replicas) and len(last.nodes) <= len(first.nodes)
 
 
-async def _watch(run: Run, observer: Observer, tick: Callable[[Run], None]) -> None:
+async def _watch(run: Run, observer: Observer, tick: Tick) -> None:
     while True:
         at = run.now
         sample = await observer.sample(at)

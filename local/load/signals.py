@@ -1,12 +1,11 @@
-"""The neutral signals that a load run reads: the same names as autoscaling, boards and alerts."""
+"""The signals that a load run reads, by the neutral names that autoscaling, boards and alerts read, too."""
 
 from __future__ import annotations
 
-QUEUE = "inference:queue_depth:sum"
-RUNNING = "inference:requests_running:sum"
-TRIGGERS = (
-    "inference:scaling_queue:replicas",
-    "inference:scaling_work:replicas",
-    "inference:scaling_ttft_guard:replicas",
-)
-"""What the autoscaler reads, in units of replicas."""
+from dashboards.signals import HOLD, TTFT_GUARD, WORK, signal
+from dashboards.signals import QUEUE as QUEUE_TRIGGER
+
+QUEUE = signal("inference:queue_depth:sum").name
+
+TRIGGERS = (QUEUE_TRIGGER, WORK, TTFT_GUARD, HOLD)
+"""What the autoscaler of every model reads, in units of replicas."""
