@@ -67,7 +67,8 @@ def real_vllm_python() -> Path:
 
 
 def _install(python: Path, *arguments: str) -> None:
-    what = "the requirements of vLLM" if len(arguments) > 2 else " ".join(arguments)
+    packages = [argument for argument in arguments if not argument.startswith("--")]
+    what = packages[0] if len(packages) == 1 else "the requirements of vLLM"
     print(f"installing {what} …", file=sys.stderr)
     log = FOLDER / "install.log"
     with log.open("a") as output:

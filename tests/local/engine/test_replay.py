@@ -4,9 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from infra.accelerators import accelerator
 from local.engine.replay import Load, replay
 from local.engine.scheduler import Limits
-from serving.timing import StepTime
+from serving.models import model
+from serving.timing import StepTime, step_time
 
 TIMING = StepTime(10.0, 0.05, 1e-4, "estimated", "test")
 
@@ -47,3 +49,14 @@ def test_little_memory_makes_requests_wait_rather_than_fail():
     free = replay(Load(160, 50, 32, rounds=2), limits(), TIMING)
     assert crowded.requests == free.requests == 64
     assert crowded.duration > free.duration
+
+
+def test_a_saturated_replica_answers_as_many_requests_as_one_was_seen_to():
+    """llm-d's guide saw 1.4 to 1.5 requests a second from Qwen3-32B on two H100s: 4000 prompt and 1000 output
+    tokens, 350,000 tokens of cache. The measurements behind the constants are somebody else's."""
+    timing = step_time(model("Qwen/Qwen3-32B"), accelerator("nvidia-h100-80gb"), "bf16", 2)
+    assert timing.basis == "measured"
+    saturated = replay(Load(4000, 1000, 100, rounds=8), limits(blocks=350_000 // 16), timing)
+    # The first round's replies are cut to half their length on average.
+    answered = saturated.requests + 100 / 2
+    assert answered / saturated.duration == pytest.approx(1.40, rel=0.1)
