@@ -161,6 +161,15 @@ class Supervisor:
             if "ALREADY_STARTED" not in fault.faultString:
                 raise SupervisionError(f"{program} cannot be started: {fault.faultString}") from fault
 
+    def stop(self, program: str) -> None:
+        """Stops one program, waits for its end, and leaves it stopped; a stopped one is left alone."""
+        try:
+            with self._proxy() as proxy:
+                proxy.supervisor.stopProcess(program, True)
+        except xmlrpc.client.Fault as fault:
+            if "NOT_RUNNING" not in fault.faultString:
+                raise SupervisionError(f"{program} cannot be stopped: {fault.faultString}") from fault
+
     def states(self) -> tuple[ProgramState, ...]:
         with self._proxy() as proxy:
             answer = proxy.supervisor.getAllProcessInfo()

@@ -22,7 +22,7 @@ BLUE, ORANGE, GREEN, RED, GREY, PURPLE = "#2b6cb0", "#dd6b20", "#2f855a", "#c530
 def draw(run: Run, file: Path) -> None:
     """Writes a PNG. The run must have ended."""
     with mpl.rc_context({"font.size": 9, "axes.grid": True, "grid.alpha": 0.25, "axes.spines.top": False}):
-        figure = Figure(figsize=(10, 9), layout="constrained")
+        figure = Figure(figsize=(11, 9), layout="constrained")
         axes = figure.subplots(4, 1, sharex=True)
         _demand(axes[0], run)
         _latency(axes[1], run)
@@ -32,7 +32,7 @@ def draw(run: Run, file: Path) -> None:
             _phases(axis, run)
             axis.set_ylim(bottom=0)
             if axis.get_legend_handles_labels()[0]:
-                axis.legend(loc="upper right", fontsize=8)
+                axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8, frameon=False)
         axes[-1].set_xlabel("seconds")
         axes[-1].set_xlim(0, run.now)
         figure.suptitle(
@@ -45,11 +45,13 @@ def draw(run: Run, file: Path) -> None:
 
 
 def binned(times: Sequence[float], seconds: float, width: float = BIN_SECONDS) -> list[float]:
-    """Events per second in each bin of `width` seconds from 0 to `seconds`."""
-    counts = [0.0] * (int(seconds // width) + 1)
+    """Events per second in each whole bin of `width` seconds from 0 to `seconds`."""
+    # The last bin would be shorter than the others and look like a spike.
+    counts = [0.0] * max(1, int(seconds // width))
     for at in times:
-        if 0 <= at <= seconds:
-            counts[int(at // width)] += 1 / width
+        index = int(at // width)
+        if 0 <= index < len(counts):
+            counts[index] += 1 / width
     return counts
 
 

@@ -1,0 +1,157 @@
+"""What can be broken, each with the way to break it and, where it does not heal by itself, to undo that."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from local.cluster.supervision import Supervisor
+from local.load.chaos import processes
+from local.load.run import Run, surge
+from local.load.scenario import load_scenario
+from serving.names import GATEWAY, GATEWAY_NAMESPACE, INFERENCE_NAMESPACE, NAME_LABEL
+
+Undo = Callable[[], Awaitable[None]]
+
+RENAMED = "vllm:(num_requests_running|num_requests_waiting|num_requests_waiting_by_reason)"
+"""Series that the rename takes away: those of the queue and of the work in the system."""
+
+LIMIT_SECONDS = 60.0
+SURGE = "surge"
+"""Scenario that asks for more replicas than the pool may have machines."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that goes wrong.
+
+    hold_seconds: how long it lasts before it is undone; 0 for a kill. blinds: whether the autoscaler is meant
+    to lose its metrics. present: whether what was broken runs again, asked once a second.
+    """
+
+    name: str
+    what: str
+    hold_seconds: float
+    blinds: bool
+    inject: Callable[[Run], Awaitable[Undo | None]]
+    present: Callable[[], bool]
+
+
+def faults(blind_seconds: float) -> tuple[Fault, ...]:
+    """All of them, in the order in which they are tried."""
+    return (
+        Fault("engine", "kill -9 of one of the model's engines", 0, False, _kill_engine, _always),
+        _kill_part("karpenter", "Karpenter", blinds=False),
+        _kill_part("keda-operator", "the KEDA operator", blinds=True),
+        _kill_part("keda-adapter", "KEDA's metrics adapter", blinds=True),
+        _kill_part("prometheus", "Prometheus", blinds=True),
+        Fault("envoy", "kill -9 of the gateway's Envoy", 0, False, _kill_gateway, _always),
+        Fault(
+            "no-metrics",
+            f"Prometheus stopped for {blind_seconds:g} s",
+            blind_seconds,
+            True,
+            _stop_prometheus,
+            lambda: processes.is_supervised("prometheus"),
+        ),
+        Fault(
+            "renamed-metric",
+            f"the engine's queue and running series renamed for {min(blind_seconds, 60):g} s",
+            min(blind_seconds, 60),
+            True,
+            _rename_metrics,
+            _always,
+        ),
+        Fault(
+            "pool-limit",
+            f"the node pool at its limit for {LIMIT_SECONDS:g} s, while a surge asks for more",
+            LIMIT_SECONDS,
+            False,
+            _limit_pool,
+            _always,
+        ),
+    )
+
+
+def _always() -> bool:
+    return True
+
+
+def _kill_part(program: str, title: str, *, blinds: bool) -> Fault:
+    async def inject(run: Run) -> None:
+        processes.kill(processes.supervised(program))
+
+    return Fault(program, f"kill -9 of {title}", 0, blinds, inject, lambda: processes.is_supervised(program))
+
+
+async def _kill_engine(run: Run) -> None:
+    pods = await _ready_pods(run, INFERENCE_NAMESPACE, run.scenario.model)
+    processes.kill(processes.container(pods[-1]["metadata"]["uid"]))
+
+
+async def _kill_gateway(run: Run) -> None:
+    pods = await _ready_pods(run, GATEWAY_NAMESPACE, GATEWAY)
+    processes.kill(processes.container(pods[-1]["metadata"]["uid"]))
+
+
+async def _ready_pods(run: Run, namespace: str, name: str) -> Sequence[dict[str, Any]]:
+    """Running pods of a workload, oldest first. Raises NoProcess if there is none."""
+    found = await run.api.get(f"/api/v1/namespaces/{namespace}/pods", labelSelector=f"{NAME_LABEL}={name}")
+    pods = [
+        item
+        for item in found["items"]
+        if item["status"].get("phase") == "Running" and "deletionTimestamp" not in item["metadata"]
+    ]
+    if not pods:
+        raise processes.NoProcess(f"no running pod of {namespace}/{name}")
+    return sorted(pods, key=lambda item: item["metadata"]["creationTimestamp"])
+
+
+async def _stop_prometheus(run: Run) -> Undo:
+    supervisor = Supervisor()
+    await asyncio.to_thread(supervisor.stop, "prometheus")
+
+    async def undo() -> None:
+        await asyncio.to_thread(supervisor.start, "prometheus")
+
+    return undo
+
+
+async def _rename_metrics(run: Run) -> Undo:
+    collection = f"/apis/monitoring.coreos.com/v1/namespaces/{INFERENCE_NAMESPACE}/podmonitors"
+    monitors = (await run.api.get(collection))["items"]
+    rename = {
+        "sourceLabels": ["__name__"],
+        "regex": RENAMED,
+        "targetLabel": "__name__",
+        "replacement": "renamed:$1",
+    }
+    before = {item["metadata"]["name"]: item["spec"]["podMetricsEndpoints"] for item in monitors}
+    for name, endpoints in before.items():
+        changed = [
+            {**endpoint, "metricRelabelings": [*endpoint.get("metricRelabelings", []), rename]}
+            for endpoint in endpoints
+        ]
+        await run.api.patch(f"{collection}/{name}", {"spec": {"podMetricsEndpoints": changed}})
+
+    async def undo() -> None:
+        for name, endpoints in before.items():
+            await run.api.patch(f"{collection}/{name}", {"spec": {"podMetricsEndpoints": endpoints}})
+
+    return undo
+
+
+async def _limit_pool(run: Run) -> Undo:
+    path = f"/apis/karpenter.sh/v1/nodepools/{run.target.model.node_pool}"
+    before = (await run.api.get(path))["spec"]["limits"]
+    present = len(run.samples[-1].nodes)
+    await run.api.patch(path, {"spec": {"limits": {"nodes": str(present)}}})
+    more = asyncio.create_task(surge(run, load_scenario(SURGE)))
+
+    async def undo() -> None:
+        await run.api.patch(path, {"spec": {"limits": before}})
+        await more
+
+    return undo
