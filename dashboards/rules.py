@@ -1,7 +1,7 @@
 """Recording rules that turn an engine's own metrics into the signals of dashboards/signals.py. Pure.
 
-One group per model, evaluated in order: Prometheus runs the rules of a group one after another and a rule sees
-what the ones before it have just recorded. Rules in two groups would see each other one interval late.
+One group per model: Prometheus runs the rules of a group one after another, and a rule sees what the ones
+before it have just recorded. Rules in two groups would see each other one interval late.
 
 Three states are kept apart, because an autoscaler must not take one for another:
 
@@ -15,26 +15,30 @@ that the model sleeps. If a metric is renamed, its signal is absent, not zero.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dashboards.signals import (
     ENGINE_LABEL,
     HOLD,
+    POOL_LABEL,
+    POOL_NODES,
     QUEUE,
     SERVICE_LABEL,
     TTFT_GUARD,
     WAKE,
     WORK,
     engine_metrics,
+    series,
     signal,
 )
+from infra.scheduling import NODE_POOL_LABEL
 from serving.envoy.arrivals import ARRIVALS_METRIC, MODEL_LABEL
 from serving.names import GATEWAY_NAMESPACE, INFERENCE_NAMESPACE
 
 BURN_WINDOW_SECONDS = 120
-"""Window of the time-to-first-token signals. Shorter ones see too few requests; longer ones still remember the
-burst when it is over."""
+"""Window of the time-to-first-token signals. Shorter ones see too few requests; longer ones still remember
+the burst when it is over."""
 
 GUARD_EXTRA_PER_BURN = 0.25
 GUARD_EXTRA_MAXIMUM = 0.5
@@ -43,7 +47,7 @@ guard corrects the other rules when they are wrong (another mix of requests, une
 them, and half again is as wrong as they have been seen to be."""
 
 VISIBILITY_GRACE_SECONDS = 60
-"""A replica may have been ready for this long before its metrics are missed: discovery and the first scrape."""
+"""How long a replica may be ready before its metrics are missed: discovery and the first scrape."""
 
 WAKE_GRACE_SECONDS = 120
 """How long a model that has just come up counts as asked for: its clients were told to come back within 30 s,
@@ -97,6 +101,23 @@ def rule_group(model: ScaledModel) -> Mapping[str, object]:
     }
 
 
+def pool_rule_group(pools: Sequence[str], interval_seconds: int) -> Mapping[str, object]:
+    """The group of all node pools: their machines, 0 for a pool that has none."""
+    label = "label_" + "".join(c if c.isalnum() else "_" for c in NODE_POOL_LABEL)
+    return {
+        "name": "node-pools",
+        "interval": f"{interval_seconds}s",
+        "rules": [
+            {
+                "record": signal(POOL_NODES).name,
+                "expr": f'count(kube_node_labels{{{label}="{pool}"}}) or on () 0 * count(kube_node_labels)',
+                "labels": {POOL_LABEL: pool},
+            }
+            for pool in pools
+        ],
+    }
+
+
 def recording_rules(model: ScaledModel) -> list[RecordingRule]:
     """All rules of a model, each after the ones that it reads."""
     rules = [*_replicas(model), *_engine(model), *_first_tokens(model), *_gateway(model), *_triggers(model)]
@@ -105,23 +126,32 @@ def recording_rules(model: ScaledModel) -> list[RecordingRule]:
     return rules
 
 
-def recorded(name: str, model: ScaledModel, extra: str = "") -> str:
-    """The model's series of a signal; raises UnknownNameError for a signal that does not exist."""
-    matchers = f'namespace="{INFERENCE_NAMESPACE}",{SERVICE_LABEL}="{model.name}"{extra}'
-    return f"{signal(name).name}{{{matchers}}}"
-
-
-def _raw(series: str, model: ScaledModel) -> str:
+def _raw(metric: str, model: ScaledModel) -> str:
     """An engine's own series, of this model's replicas and of nothing that copies them."""
     own = engine_metrics(model.engine).own_label
     matchers = f'{own}!="",namespace="{INFERENCE_NAMESPACE}",{SERVICE_LABEL}="{model.name}"'
-    name, brace, rest = series.partition("{")
+    name, brace, rest = metric.partition("{")
     return f"{name}{{{rest[:-1]},{matchers}}}" if brace else f"{name}{{{matchers}}}"
+
+
+def engine_series(model: ScaledModel) -> list[str]:
+    """The engine's own series that the signals of a model are made from, as PromQL selects them."""
+    own = engine_metrics(model.engine)
+    metrics = (
+        own.running,
+        own.waiting,
+        own.waiting_for_capacity,
+        own.kv_cache_usage,
+        own.generation_tokens,
+        own.prompt_tokens,
+        own.first_token_buckets,
+    )
+    return [_raw(metric, model) for metric in metrics]
 
 
 def _asleep(model: ScaledModel) -> str:
     """0 while the Deployment asks for no replica, otherwise absent."""
-    return f"0 * ({recorded('inference:desired_replicas:sum', model)} == 0)"
+    return f"0 * ({series('inference:desired_replicas:sum', model.name)} == 0)"
 
 
 def _or_asleep(expression: str, model: ScaledModel) -> str:
@@ -136,8 +166,8 @@ def _rate(counter: str, window: str) -> str:
 def _replicas(model: ScaledModel) -> list[RecordingRule]:
     deployment = f'namespace="{INFERENCE_NAMESPACE}",deployment="{model.name}"'
     targets = f'up{{namespace="{INFERENCE_NAMESPACE}",{SERVICE_LABEL}="{model.name}"}}'
-    desired = recorded("inference:desired_replicas:sum", model)
-    ready = recorded("inference:ready_replicas:sum", model)
+    desired = series("inference:desired_replicas:sum", model.name)
+    ready = series("inference:ready_replicas:sum", model.name)
     return [
         # max: two kube-state-metrics, as during its own update, say the same thing twice.
         RecordingRule(
@@ -171,9 +201,9 @@ def _engine(model: ScaledModel) -> list[RecordingRule]:
 def _first_tokens(model: ScaledModel) -> list[RecordingRule]:
     buckets = _raw(engine_metrics(model.engine).first_token_buckets, model)
     bucket_rates = "inference:ttft_seconds_bucket:rate2m"
-    all_requests = recorded("inference:first_tokens:rate2m", model)
-    within = recorded("inference:ttft_within_objective:ratio_rate2m", model)
-    in_time = recorded(bucket_rates, model, extra=f",le=~{_edge(model.ttft_seconds)}")
+    all_requests = series("inference:first_tokens:rate2m", model.name)
+    within = series("inference:ttft_within_objective:ratio_rate2m", model.name)
+    in_time = series(bucket_rates, model.name, extra=f",le=~{_edge(model.ttft_seconds)}")
     window = f"{BURN_WINDOW_SECONDS}s"
     return [
         RecordingRule(
@@ -181,12 +211,13 @@ def _first_tokens(model: ScaledModel) -> list[RecordingRule]:
         ),
         RecordingRule(
             "inference:first_tokens:rate2m",
-            _or_asleep(f"sum({recorded(bucket_rates, model, extra=_le('+Inf'))})", model),
+            _or_asleep(f"sum({series(bucket_rates, model.name, extra=_le('+Inf'))})", model),
         ),
         *(
             RecordingRule(
                 f"inference:ttft_seconds:p{percent}",
-                f"histogram_quantile({percent / 100}, {recorded(bucket_rates, model)}) and {all_requests} > 0",
+                f"histogram_quantile({percent / 100}, {series(bucket_rates, model.name)})"
+                f" and {all_requests} > 0",
             )
             for percent in (50, 95)
         ),
@@ -226,17 +257,17 @@ def _triggers(model: ScaledModel) -> list[RecordingRule]:
     hold: what the Deployment asks for now, while ready replicas cannot be read. The load that they carry is
     missing in the sums above, which still may ask for more.
     """
-    running = recorded("inference:requests_running:sum", model)
-    waiting = recorded("inference:queue_depth:sum", model)
-    queue = recorded("inference:queue_depth_capacity:sum", model)
-    occupied = recorded("inference:replicas_occupied:sum", model)
-    desired = recorded("inference:desired_replicas:sum", model)
-    ready = recorded("inference:ready_replicas:sum", model)
-    pending = recorded("inference:pending_replicas:sum", model)
-    visible = recorded("inference:visible_replicas:sum", model)
-    burn = recorded("inference:ttft_burn:ratio_rate2m", model)
-    first = recorded("inference:first_tokens:rate2m", model)
-    arrivals = recorded("inference:arrivals:rate1m", model)
+    running = series("inference:requests_running:sum", model.name)
+    waiting = series("inference:queue_depth:sum", model.name)
+    queue = series("inference:queue_depth_capacity:sum", model.name)
+    occupied = series("inference:replicas_occupied:sum", model.name)
+    desired = series("inference:desired_replicas:sum", model.name)
+    ready = series("inference:ready_replicas:sum", model.name)
+    pending = series("inference:pending_replicas:sum", model.name)
+    visible = series("inference:visible_replicas:sum", model.name)
+    burn = series("inference:ttft_burn:ratio_rate2m", model.name)
+    first = series("inference:first_tokens:rate2m", model.name)
+    arrivals = series("inference:arrivals:rate1m", model.name)
     # Two evaluations: the window of a range leaves out its own beginning.
     twice = f"{2 * model.interval_seconds}s"
     # With fewer, a single late request is more than the objective allows.

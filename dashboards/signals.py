@@ -18,16 +18,20 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from infra.choices import UnknownNameError
+from serving.names import INFERENCE_NAMESPACE
 
 SERVICE_LABEL = "inference_service"
 """Label of everything scraped from an engine: the value of its pod's app.kubernetes.io/name."""
 
 ENGINE_LABEL = "inference_engine"
 
+POOL_LABEL = "node_pool"
+"""Label of signals about a node pool, in place of those of a model."""
+
 
 @dataclass(frozen=True)
 class Signal:
-    """One recorded series per model. extra_labels: labels beside those of the level."""
+    """One recorded series per model or node pool. extra_labels: labels beside those of the level."""
 
     name: str
     unit: str
@@ -100,6 +104,8 @@ _CATALOGUE = (
         "replicas",
         "1 while requests arrive or the first replica has just come up; for models that may sleep",
     ),
+    # What is paid for.
+    Signal("node_pool:nodes:count", "machines", "machines of a pool that have joined the cluster"),
 )
 
 SIGNALS: Mapping[str, Signal] = MappingProxyType({signal.name: signal for signal in _CATALOGUE})
@@ -109,6 +115,7 @@ WORK = "inference:scaling_work:replicas"
 TTFT_GUARD = "inference:scaling_ttft_guard:replicas"
 HOLD = "inference:scaling_hold:replicas"
 WAKE = "inference:scaling_wake:replicas"
+POOL_NODES = "node_pool:nodes:count"
 
 
 def signal(name: str) -> Signal:
@@ -117,6 +124,15 @@ def signal(name: str) -> Signal:
         return SIGNALS[name]
     except KeyError:
         raise UnknownNameError("signal", name, SIGNALS) from None
+
+
+def series(name: str, service: str, extra: str = "") -> str:
+    """The series of a signal for one model, as PromQL selects it. `extra`: more matchers, each after a comma.
+
+    Raises UnknownNameError for a signal that does not exist.
+    """
+    matchers = f'namespace="{INFERENCE_NAMESPACE}",{SERVICE_LABEL}="{service}"{extra}'
+    return f"{signal(name).name}{{{matchers}}}"
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,18 @@ class NodeClass:
 
 
 @dataclass(frozen=True)
+class Prometheus:
+    """The Prometheus that watches a cluster; its operator reads PodMonitors and PrometheusRules everywhere.
+
+    url: where KEDA and the verify Job reach it. interval_seconds: between two scrapes of a pod, and between
+    two evaluations of a rule.
+    """
+
+    url: str
+    interval_seconds: int
+
+
+@dataclass(frozen=True)
 class Cluster:
     """A cluster that models can be put on.
 
@@ -27,6 +39,7 @@ class Cluster:
     node_class: what Karpenter's node pools refer to.
     gateway_service_type: how the gateway is reached from outside.
     system_node_selector: where pods without a GPU run.
+    prometheus: what autoscaling reads.
     requirements: resources that node pools and workloads need before them, and that outlive them.
     """
 
@@ -35,4 +48,5 @@ class Cluster:
     node_class: NodeClass
     gateway_service_type: Literal["LoadBalancer", "ClusterIP"]
     system_node_selector: Mapping[str, str]
+    prometheus: Prometheus
     requirements: tuple[pulumi.Resource, ...]

@@ -7,13 +7,15 @@ names, sizes and prices, so that the node pool that is tested here is the one th
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import pulumi
 import pulumi_kubernetes as k8s
+import yaml
 from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
-from infra.cluster import Cluster, NodeClass
+from infra.cluster import Cluster, NodeClass, Prometheus
 from infra.machines import MACHINES, Machine
 from infra.scheduling import GPU_RESOURCE, NODE_POOL_LABEL
 
@@ -24,6 +26,13 @@ NODE_CLASS = NodeClass(group="karpenter.kwok.sh", kind="KWOKNodeClass", name="gp
 KUBELET_CPU_MILLICORES = 100
 KUBELET_MEMORY_MIB = 10
 """What Karpenter's KWOK provider subtracts from every machine (kwok/cloudprovider/helpers.go)."""
+
+METRICS_INTERVAL_SECONDS = 5
+"""A cloud uses 15 s. Here a burst should be seen and answered while somebody watches."""
+
+KUBECONFIG_EXTENSION = "llm-platform"
+"""Entry of a cluster in the kubeconfig under which `make up` notes the addresses of its add-ons. Locally they
+are processes on ports chosen at the first start, so no name in the cluster leads to them."""
 
 CAPACITY_TYPES = ("on-demand", "spot")
 """What can be bought here. No table of spot prices exists, so a spot machine costs as much as on demand."""
@@ -61,14 +70,26 @@ def _instance_type(machine: Machine) -> Mapping[str, object]:
     }
 
 
+def prometheus_url(kubeconfig: Path) -> str | None:
+    """Address of the cluster's Prometheus, as the kubeconfig notes it; None if it does not."""
+    document = yaml.safe_load(kubeconfig.read_text(encoding="utf-8"))
+    for entry in document.get("clusters", []):
+        for extension in entry["cluster"].get("extensions", []):
+            if extension["name"] == KUBECONFIG_EXTENSION:
+                return extension["extension"]["prometheus"]
+    return None
+
+
 @dataclass
 class LocalClusterArgs:
     """kubeconfig: path of the file that reaches the cluster.
 
+    prometheus_url: address of its Prometheus.
     node_startup_seconds: from buying an imitated machine to its joining the cluster.
     """
 
     kubeconfig: str
+    prometheus_url: str
     node_startup_seconds: int
 
 
@@ -102,6 +123,7 @@ class LocalCluster(pulumi.ComponentResource):
             node_class=NODE_CLASS,
             gateway_service_type="LoadBalancer",
             system_node_selector={NODE_POOL_LABEL: "system"},
+            prometheus=Prometheus(url=args.prometheus_url, interval_seconds=METRICS_INTERVAL_SECONDS),
             requirements=(node_class,),
         )
         self.register_outputs({})

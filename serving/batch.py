@@ -29,9 +29,9 @@ KV_BYTES_PER_VALUE = 2
 
 ROOM_ABOVE_BATCH = 1.15
 """`--max-num-seqs` over the batch that meets the service level: the middle of 1.1 to 1.2. Less would queue
-requests that could still be served in time; vLLM's default of 1024 never queues before latency is lost, and
-an autoscaler that watches the queue sees nothing (on a 70B over four H100s, 256 at once give 14 % more requests
-per second than the batch of 119, and twice the time per token)."""
+requests that could still be served in time. vLLM's default of 1024 never queues before latency is lost, so an
+autoscaler that watches the queue sees nothing: on a 70B over four H100s, 256 at once give 14 % more requests
+per second than the batch of 119, and twice the time per token."""
 
 TARGET_UTILIZATION = 0.8
 """Share of the request rate at which the inter-token latency is just met that a replica is planned for. The

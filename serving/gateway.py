@@ -22,6 +22,7 @@ from serving.names import (
     GATEWAY_NAMESPACE,
     GATEWAY_PORT,
     HTTP_PORT_NAME,
+    METRICS_PORT_NAME,
     labels,
     selector,
     service_host,
@@ -39,7 +40,6 @@ DRAIN_MINIMUM_SECONDS = 10
 """How long a leaving pod still takes requests: load balancers need a few seconds to drop it."""
 
 SHUTDOWN_MARGIN_SECONDS = 10
-METRICS_PORT_NAME = "metrics"
 
 
 @dataclass

@@ -16,6 +16,7 @@ MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 ENGINE_LABEL = "inference.llm-platform/engine"
 
 HTTP_PORT_NAME = "http"
+METRICS_PORT_NAME = "metrics"
 ENGINE_PORT = 8000
 GATEWAY_PORT = 80
 

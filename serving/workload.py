@@ -30,15 +30,12 @@ of over 10 GB (2 to 6 minutes)."""
 class ModelServerArgs:
     """cluster, node_pool: where it runs. replica: what each replica is.
 
-    replica_count: replicas to run; None once an autoscaler owns the number. The Deployment then must not
-    state it: each update would set it back.
-    surge: replicas beyond that while updating; 0 takes one away first, for a pool without room.
+    surge: replicas beyond the wanted ones while updating; 0 takes one away first, for a pool without room.
     """
 
     cluster: Cluster
     node_pool: NodePool
     replica: Replica
-    replica_count: int | None
     surge: int
 
 
@@ -100,7 +97,8 @@ def deployment_spec(args: ModelServerArgs) -> k8s.apps.v1.DeploymentSpecArgs:
     """Spec of the Deployment that runs the replicas."""
     replica = args.replica
     return k8s.apps.v1.DeploymentSpecArgs(
-        replicas=args.replica_count,
+        # No `replicas`: the autoscaler owns the number, and each update would set it back. The first update
+        # starts one replica, Kubernetes' default.
         selector=LabelSelectorArgs(match_labels=selector(replica.name)),
         # Kubernetes' own default of 600 s would call a cold start failed.
         progress_deadline_seconds=rollout_seconds(replica),

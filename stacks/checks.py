@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import ceil
 
 from infra.accelerators import ACCELERATORS
 from infra.choices import valid_choices
@@ -12,6 +13,7 @@ from serving.models import Model as ModelFacts
 from stacks.capacity import cheapest_machine, machines_needed
 from stacks.config import LocalCluster, Model, NodePool, Stack
 from stacks.problems import Problem
+from stacks.sizing import capacity_of
 
 
 def check(stack: Stack) -> list[Problem]:
@@ -121,6 +123,7 @@ def _check_model(path: str, model: Model, stack: Stack) -> Iterator[Problem]:
             f"{path}.replicas.min",
             f"{model.replicas.min} is above replicas.max {model.replicas.max}: lower one or raise the other",
         )
+    yield from _check_warm_replicas(f"{path}.warm_replicas", model)
     load = model.expected_load
     tokens = load.prompt_tokens + load.output_tokens
     if tokens > model.max_model_len:
@@ -144,10 +147,66 @@ def _check_model(path: str, model: Model, stack: Stack) -> Iterator[Problem]:
             "row to serving/data/models.yaml: memory, disk and start-up time depend on it",
         )
         return
-    yield from _check_facts(path, model, facts)
+    problems = list(_check_facts(path, model, facts))
     machines = _machines(pools[model.node_pool]) if model.node_pool in pools else []
     if machines:
-        yield from _check_parallelism(f"{path}.tensor_parallel", model, facts, machines)
+        problems += _check_parallelism(f"{path}.tensor_parallel", model, facts, machines)
+    if not problems and machines and pools[model.node_pool].accelerator in ACCELERATORS:
+        problems += _check_service_level(path, model, pools[model.node_pool])
+    yield from problems
+
+
+def _check_warm_replicas(path: str, model: Model) -> Iterator[Problem]:
+    warm, replicas = model.warm_replicas, model.replicas
+    if warm > 0 and replicas.min == 0:
+        yield Problem(
+            path,
+            f"{warm} hot replicas never sleep, and replicas.min 0 is for a model that does: set replicas.min "
+            "to 1, or warm_replicas to 0",
+        )
+    elif warm >= replicas.max:
+        yield Problem(
+            path,
+            f"{warm} leaves no replica for load, with replicas.max {replicas.max}: raise replicas.max above "
+            f"{warm}",
+        )
+
+
+def _check_service_level(path: str, model: Model, pool: NodePool) -> Iterator[Problem]:
+    """A promise that one request alone already breaks, and a load that all replicas together cannot take."""
+    capacity = capacity_of(model, pool.accelerator)
+    where = f"{model.tensor_parallel} x {pool.accelerator}"
+    basis = f"({capacity.basis}: {capacity.source})"
+    load = model.expected_load
+    if capacity.memory_batch < 1:
+        yield Problem(
+            f"{path}.tensor_parallel",
+            f"weights and one request of expected_load do not fit the memory of {where}: use more or larger "
+            "GPUs, or quantization: fp8",
+        )
+        return
+    if capacity.latency_batch < 1:
+        yield Problem(
+            f"{path}.slo.itl.seconds",
+            f"{model.slo.itl.seconds:g} cannot be met: a request that is alone on {where} takes "
+            f"{capacity.lowest_itl_seconds:.3f} s per token {basis}",
+        )
+        return
+    if capacity.lowest_ttft_seconds > model.slo.ttft.seconds:
+        yield Problem(
+            f"{path}.slo.ttft.seconds",
+            f"{model.slo.ttft.seconds:g} cannot be met: {load.prompt_tokens} prompt_tokens alone on {where} "
+            f"take {capacity.lowest_ttft_seconds:.2f} s {basis}",
+        )
+        return
+    needed = ceil(load.requests_per_second / capacity.requests_per_second)
+    if needed > model.replicas.max:
+        yield Problem(
+            f"{path}.replicas.max",
+            f"{model.replicas.max} replicas cannot serve expected_load: {load.requests_per_second:g} "
+            f"requests_per_second take {needed} replicas on {where}, at {capacity.requests_per_second:.2f} "
+            f"each {basis}",
+        )
 
 
 def _check_facts(path: str, model: Model, facts: ModelFacts) -> Iterator[Problem]:

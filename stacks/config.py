@@ -73,7 +73,7 @@ class NodePool(Section):
 class Replicas(Section):
     """How many engines serve a model."""
 
-    min: int = Field(ge=1, le=1000, description="replicas at least, 1 to 1000")
+    min: int = Field(ge=0, le=1000, description="replicas at least, 0 to 1000; with 0 the model may sleep")
     max: int = Field(ge=1, le=1000, description="replicas at most, 1 to 1000")
 
 
@@ -127,11 +127,18 @@ class Model(Section):
         description="precision to quantise to while loading; without it the checkpoint is served as it is",
     )
     max_model_len: int = Field(ge=256, description="tokens of prompt and reply together, at least 256")
-    max_num_seqs: int = Field(
-        ge=1,
-        le=4096,
-        description="requests that one replica computes at once: the batch that still meets the slo",
-    )
+    max_num_seqs: (
+        Annotated[
+            int,
+            Field(
+                ge=1,
+                le=4096,
+                description="requests that one replica computes at once, 1 to 4096; left out, it follows "
+                "from slo and expected_load",
+            ),
+        ]
+        | None
+    ) = None
     max_queued_requests: int = Field(
         ge=1, le=100_000, description="requests that may wait in one replica; more are refused with 503"
     )
@@ -142,6 +149,25 @@ class Model(Section):
         ge=1, le=3600, description="seconds that requests in flight get to finish when their replica leaves"
     )
     replicas: Replicas
+    warm_replicas: int = Field(
+        default=0, ge=0, le=100, description="hot replicas kept beyond what the load needs, 0 to 100"
+    )
+    scale_down_stabilization_seconds: int = Field(
+        default=300,
+        ge=0,
+        le=3600,
+        description="seconds for which a lower number of replicas must hold before any leaves, 0 to 3600",
+    )
+    sleep_after_seconds: int = Field(
+        default=600,
+        ge=10,
+        le=86400,
+        description="seconds without a request until a model with replicas.min 0 sleeps, 10 to 86400",
+    )
+    when_asleep: Literal["report", "wake"] = Field(
+        default="report",
+        description="what the check at the end of an update does with a model that sleeps: report or wake",
+    )
     slo: ServiceLevel
     expected_load: ExpectedLoad
 
@@ -160,3 +186,7 @@ class Stack(Section):
     node_pools: tuple[NodePool, ...] = Field(min_length=1, strict=False, description="list of GPU node pools")
     models: tuple[Model, ...] = Field(min_length=1, strict=False, description="list of models to serve")
     gateway: Gateway
+
+    def pool(self, name: str) -> NodePool:
+        """The node pool called `name`. The stack must have passed stacks.checks."""
+        return next(pool for pool in self.node_pools if pool.name == name)

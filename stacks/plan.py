@@ -19,11 +19,17 @@ from stacks.capacity import cheapest_machine, machines_needed
 from stacks.config import Model, NodePool, Stack
 from stacks.load import from_file
 from stacks.problems import StackError
+from stacks.sizing import capacity_of, replicas_expected, replicas_idle
 
 
 @dataclass(frozen=True)
 class ModelPlan:
-    """One model: what a replica runs on and how many there are."""
+    """One model: what a replica runs on, what it takes, and how many there are.
+
+    max_num_seqs: requests that a replica computes at once. requests_per_second: what one replica is planned
+    for. timing: whether these rest on measured or on estimated step times. replicas_min: without load, hot
+    spares included. replicas_expected: under expected_load.
+    """
 
     name: str
     model: str
@@ -32,8 +38,22 @@ class ModelPlan:
     machine: str
     accelerator: str
     tensor_parallel: int
+    max_num_seqs: int
+    requests_per_second: float
+    timing: str
     replicas_min: int
+    replicas_expected: int
     replicas_max: int
+
+    @property
+    def line(self) -> str:
+        """What one replica takes, and so how many the expected load needs."""
+        sleeps = ", may sleep" if self.replicas_min == 0 else ""
+        return (
+            f"{self.name}: {self.requests_per_second:.2f} requests/s and {self.max_num_seqs} at once per "
+            f"replica ({self.timing} step times), {self.replicas_expected} replicas under "
+            f"expected_load{sleeps}"
+        )
 
 
 @dataclass(frozen=True)
@@ -49,6 +69,7 @@ class PoolPlan:
     usd_per_machine_hour: float
     gpus_per_machine: int
     machines_min: int
+    machines_expected: int
     machines_max: int
     machines_warm: int
     gpus_used_min: int
@@ -56,6 +77,10 @@ class PoolPlan:
     @property
     def usd_per_hour_min(self) -> float:
         return self.machines_min * self.usd_per_machine_hour
+
+    @property
+    def usd_per_hour_expected(self) -> float:
+        return self.machines_expected * self.usd_per_machine_hour
 
     @property
     def usd_per_hour_max(self) -> float:
@@ -91,6 +116,10 @@ class Plan:
         return sum(pool.usd_per_hour_min for pool in self.pools)
 
     @property
+    def usd_per_hour_expected(self) -> float:
+        return sum(pool.usd_per_hour_expected for pool in self.pools)
+
+    @property
     def usd_per_hour_max(self) -> float:
         return sum(pool.usd_per_hour_max for pool in self.pools)
 
@@ -102,8 +131,10 @@ class Plan:
                 f"{model.tensor_parallel} x {model.accelerator} in {model.machine} (pool {model.node_pool})"
                 for model in self.models
             ),
+            *(model.line for model in self.models),
             *(line for pool in self.pools for line in _pool_lines(pool)),
             f"GPU machines: {self.usd_per_hour_min:.2f} $/h with all models at minimum, "
+            f"{self.usd_per_hour_expected:.2f} $/h under expected_load, "
             f"{self.usd_per_hour_max:.2f} $/h at maximum ({self._prices()})",
         ]
 
@@ -113,6 +144,7 @@ class Plan:
             "models": [asdict(model) for model in self.models],
             "node_pools": [asdict(pool) for pool in self.pools],
             "usd_per_hour_min": round(self.usd_per_hour_min, 4),
+            "usd_per_hour_expected": round(self.usd_per_hour_expected, 4),
             "usd_per_hour_max": round(self.usd_per_hour_max, 4),
             "price_region": self.price_region,
             "prices_as_of": self.prices_as_of.isoformat(),
@@ -153,8 +185,11 @@ class Plan:
             )
         console.print(models)
         console.print(pools)
+        for model in self.models:
+            console.print(model.line)
         for line in (line for pool in self.pools for line in _pool_lines(pool)):
             console.print(line)
+        console.print(f"Under expected_load: {self.usd_per_hour_expected:.2f} $/h.")
         console.print(f"GPU machines only, at {self._prices()}. Nothing was asked and nothing was changed.")
 
 
@@ -185,6 +220,7 @@ def make_plan(stack: Stack) -> Plan:
 
 
 def _plan_model(model: Model, pool: NodePool, chosen: Machine) -> ModelPlan:
+    capacity = capacity_of(model, pool.accelerator)
     return ModelPlan(
         name=model.name,
         model=model.model,
@@ -193,14 +229,23 @@ def _plan_model(model: Model, pool: NodePool, chosen: Machine) -> ModelPlan:
         machine=chosen.name,
         accelerator=pool.accelerator,
         tensor_parallel=model.tensor_parallel,
-        replicas_min=model.replicas.min,
+        max_num_seqs=capacity.max_num_seqs,
+        requests_per_second=capacity.planned_rate,
+        timing=capacity.basis,
+        replicas_min=replicas_idle(model),
+        replicas_expected=replicas_expected(model, capacity),
         replicas_max=model.replicas.max,
     )
 
 
 def _plan_pool(pool: NodePool, chosen: Machine, models: tuple[Model, ...]) -> PoolPlan:
     served = [model for model in models if model.node_pool == pool.name]
-    at_minimum = [model.tensor_parallel for model in served for _ in range(model.replicas.min)]
+    at_minimum = [model.tensor_parallel for model in served for _ in range(replicas_idle(model))]
+    expected = [
+        model.tensor_parallel
+        for model in served
+        for _ in range(replicas_expected(model, capacity_of(model, pool.accelerator)))
+    ]
     at_maximum = [model.tensor_parallel for model in served for _ in range(model.replicas.max)]
     gpus = chosen.accelerator_count
     return PoolPlan(
@@ -209,6 +254,7 @@ def _plan_pool(pool: NodePool, chosen: Machine, models: tuple[Model, ...]) -> Po
         usd_per_machine_hour=chosen.price_per_hour_usd,
         gpus_per_machine=gpus,
         machines_min=max(pool.min_nodes, machines_needed(at_minimum, gpus)) + pool.warm_nodes,
+        machines_expected=min(machines_needed(expected, gpus) + pool.warm_nodes, pool.max_nodes),
         # At its limit a pool has no room for warm machines: the last replicas have taken their place.
         machines_max=min(machines_needed(at_maximum, gpus) + pool.warm_nodes, pool.max_nodes),
         machines_warm=pool.warm_nodes,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,25 +11,25 @@ import pulumi
 import pulumi_kubernetes as k8s
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
-from infra.accelerators import accelerator
+from dashboards.collection import MetricsCollection, MetricsCollectionArgs
+from dashboards.rules import ScaledModel, engine_series, rule_group
 from infra.cluster import Cluster
 from infra.karpenter import KarpenterNodePool, KarpenterNodePoolArgs
-from infra.local import LocalCluster, LocalClusterArgs
-from infra.machines import machine
+from infra.local import LocalCluster, LocalClusterArgs, prometheus_url
 from infra.pod_security import namespace_labels
 from infra.priority import PriorityClasses
 from infra.scheduling import NodePool
 from infra.warm_nodes import WARM_NODES_NAMESPACE, WarmNodes, WarmNodesArgs
-from serving import models as model_table
 from serving.engines import vllm
 from serving.gateway import Gateway, GatewayArgs, config_maps
 from serving.images import IMAGES, image
 from serving.names import GATEWAY_NAMESPACE, INFERENCE_NAMESPACE
 from serving.replica import Replica
-from serving.verify.job import Verification, VerificationArgs
-from serving.workload import ModelServer, ModelServerArgs
+from serving.scaling import Autoscaler, AutoscalerArgs, trigger_signals
+from serving.verify.job import Verification, VerificationArgs, VerifiedModel
+from serving.workload import ModelServer, ModelServerArgs, rollout_seconds
 from stacks import config
-from stacks.capacity import machines_needed
+from stacks.interpret import node_pool, replica, scaled_model, scaling_bounds, surge
 from stacks.plan import Plan, machine_for, make_plan
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -71,9 +72,7 @@ def build(stack: config.Stack) -> Platform:
                 cluster=cluster,
                 node_pool=pools[model.node_pool],
                 replica=replicas[model.name],
-                # No autoscaler is registered yet, so every model runs at its minimum.
-                replica_count=model.replicas.min,
-                surge=_surge(model, stack),
+                surge=surge(model, stack),
             ),
             pulumi.ResourceOptions(
                 depends_on=[
@@ -84,6 +83,25 @@ def build(stack: config.Stack) -> Platform:
             ),
         )
         for model in stack.models
+    ]
+    scaled = [
+        scaled_model(model, pools[model.node_pool], cluster.prometheus.interval_seconds)
+        for model in stack.models
+    ]
+    metrics = MetricsCollection(
+        "metrics",
+        MetricsCollectionArgs(
+            cluster=cluster, models=scaled, node_pools=[pool.name for pool in stack.node_pools]
+        ),
+        pulumi.ResourceOptions(depends_on=list(namespaces.values())),
+    )
+    autoscalers = [
+        Autoscaler(
+            model.name,
+            AutoscalerArgs(cluster=cluster, model=model.name, bounds=scaling_bounds(model)),
+            pulumi.ResourceOptions(depends_on=[server, metrics]),
+        )
+        for model, server in zip(stack.models, servers, strict=True)
     ]
     names = tuple(model.name for model in stack.models)
     gateway_args = GatewayArgs(
@@ -99,9 +117,21 @@ def build(stack: config.Stack) -> Platform:
     Verification(
         "verify",
         VerificationArgs(
-            cluster=cluster, models=names, configuration=_configuration(stack, replicas, gateway_args)
+            cluster=cluster,
+            models=[
+                VerifiedModel(
+                    name=model.name,
+                    minimum=model.replicas.min,
+                    triggers=trigger_signals(scaling_bounds(model)),
+                    engine_series=engine_series(recorded),
+                    when_asleep=model.when_asleep,
+                    startup_seconds=rollout_seconds(replicas[model.name]),
+                )
+                for model, recorded in zip(stack.models, scaled, strict=True)
+            ],
+            configuration=_configuration(stack, replicas, gateway_args, scaled),
         ),
-        pulumi.ResourceOptions(depends_on=[*servers, gateway]),
+        pulumi.ResourceOptions(depends_on=[*servers, *autoscalers, gateway]),
     )
     return Platform(plan=plan, models=names, gateway=gateway)
 
@@ -120,9 +150,19 @@ def _cluster(cluster: config.LocalCluster) -> Cluster:
             f"cluster.kubeconfig: {cluster.kubeconfig} does not exist in {ROOT}: start the cluster with "
             "`make up`, or name the file of a running one"
         )
+    prometheus = prometheus_url(kubeconfig)
+    if prometheus is None:
+        raise pulumi.RunError(
+            f"cluster.kubeconfig: {cluster.kubeconfig} does not say where Prometheus is, so nothing could "
+            "scale: it is not a file that `make up` wrote. Run `make up`, or name the file of its cluster"
+        )
     return LocalCluster(
         cluster.name,
-        LocalClusterArgs(kubeconfig=str(kubeconfig), node_startup_seconds=cluster.node_startup_seconds),
+        LocalClusterArgs(
+            kubeconfig=str(kubeconfig),
+            prometheus_url=prometheus,
+            node_startup_seconds=cluster.node_startup_seconds,
+        ),
     ).cluster
 
 
@@ -164,55 +204,18 @@ def _warm_nodes(
         )
 
 
-def node_pool(pool: config.NodePool) -> NodePool:
-    """The pool that this section of a stack describes."""
-    return NodePool(
-        name=pool.name,
-        accelerator=accelerator(pool.accelerator),
-        machines=tuple(machine(name) for name in pool.machine_types),
-        capacity=pool.capacity,
-        max_nodes=pool.max_nodes,
-        scale_down_after_seconds=pool.scale_down_after_seconds,
-    )
-
-
-def replica(model: config.Model, pool: NodePool) -> Replica:
-    """One replica of `model` on a machine of `pool`."""
-    return Replica(
-        name=model.name,
-        model=model_table.model(model.model),
-        revision=model.revision,
-        tensor_parallel=model.tensor_parallel,
-        quantization=model.quantization,
-        max_model_len=model.max_model_len,
-        max_num_seqs=model.max_num_seqs,
-        max_queued_requests=model.max_queued_requests,
-        gpu_memory_utilization=model.gpu_memory_utilization,
-        drain_seconds=model.drain_seconds,
-        ttft_seconds=model.slo.ttft.seconds,
-        itl_seconds=model.slo.itl.seconds,
-        share=pool.share(model.tensor_parallel),
-    )
-
-
-def _surge(model: config.Model, stack: config.Stack) -> int:
-    """1 if the pool has room for one more replica of `model` with every model at its maximum, otherwise 0.
-
-    A surge replica that finds no machine would hold up an update for ever.
-    """
-    pool = next(pool for pool in stack.node_pools if pool.name == model.node_pool)
-    served = [other for other in stack.models if other.node_pool == pool.name]
-    gpus = [other.tensor_parallel for other in served for _ in range(other.replicas.max)]
-    per_machine = machine_for(pool, stack.models).accelerator_count
-    return 1 if machines_needed([*gpus, model.tensor_parallel], per_machine) <= pool.max_nodes else 0
-
-
-def _configuration(stack: config.Stack, replicas: dict[str, Replica], gateway_args: GatewayArgs) -> list[str]:
+def _configuration(
+    stack: config.Stack,
+    replicas: Mapping[str, Replica],
+    gateway_args: GatewayArgs,
+    scaled: Sequence[ScaledModel],
+) -> list[str]:
     """Everything whose change must be proved again."""
     return [
         # Where the cluster is reached is no part of it; another cluster replaces the Job anyway.
         stack.model_dump_json(exclude={"cluster"}),
         *(argument for replica in replicas.values() for argument in vllm.arguments(replica)),
+        *(json.dumps(rule_group(model)) for model in scaled),
         *(pinned.reference for pinned in IMAGES.values()),
         *(text for files in config_maps(gateway_args).values() for text in files.values()),
     ]

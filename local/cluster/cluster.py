@@ -77,6 +77,7 @@ def up(toolchain: Toolchain, cold_start_scale: float, say: Callable[[str], None]
         supervisor.start(program.name)
     _wait_ready(supervisor)
     link_tool("kubectl", toolchain.path("kubectl"))
+    monitoring.note_addresses(chosen())
     _apply_objects(cluster, toolchain)
     for program in _parts(toolchain, cold_start_scale):
         supervisor.start(program.name)

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from infra.local import KUBECONFIG_EXTENSION, METRICS_INTERVAL_SECONDS
 from local.cluster import prometheus_configuration
 from local.cluster.ports import Ports
 from local.cluster.prometheus_configuration import cluster_tls
@@ -22,8 +23,8 @@ from local.toolchain.obtain import Toolchain
 NAMESPACE = "monitoring"
 NAME = "local"
 DATA = STATE / "prometheus-data"
-EVALUATION_INTERVAL = "5s"
-"""Scrapes and rules. A cloud uses 15 s; here a burst should be seen and answered while somebody watches."""
+EVALUATION_INTERVAL = f"{METRICS_INTERVAL_SECONDS}s"
+"""Scrapes and rules that do not say otherwise."""
 
 ENGINE_PORT, GATEWAY_METRICS_PORT, TRITON_METRICS_PORT = 8000, 9902, 8002
 """Container ports that may be scraped: each needs a relabelling to the pod's real address."""
@@ -105,6 +106,18 @@ def programs(toolchain: Toolchain, ports: Ports) -> tuple[Program, ...]:
             },
         ),
     )
+
+
+def note_addresses(ports: Ports) -> None:
+    """Notes in the kubeconfig where Prometheus is: the program reads it there and hands it to KEDA."""
+    document = yaml.safe_load(KUBECONFIG.read_text())
+    addresses = {"prometheus": f"http://127.0.0.1:{ports.prometheus}"}
+    for entry in document["clusters"]:
+        entry["cluster"]["extensions"] = [{"name": KUBECONFIG_EXTENSION, "extension": addresses}]
+    replacement = KUBECONFIG.with_suffix(".new")
+    replacement.touch(mode=0o600)
+    replacement.write_text(yaml.safe_dump(document, sort_keys=False))
+    replacement.replace(KUBECONFIG)
 
 
 def manifests(ports: Ports) -> list[dict[str, Any]]:

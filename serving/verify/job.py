@@ -5,11 +5,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pulumi
 import pulumi_kubernetes as k8s
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
+from dashboards.signals import series
 from infra.cluster import Cluster
 from infra.pod_security import container_security_context, pod_security_context
 from serving.images import image
@@ -21,6 +23,7 @@ from serving.names import (
     selector,
     service_host,
 )
+from serving.scaling import external_metric
 
 core = k8s.core.v1
 
@@ -32,18 +35,35 @@ PROPAGATION_SECONDS = 120
 """How long a failing check is repeated: a changed ConfigMap reaches a running pod within 90 s."""
 
 DEADLINE_SECONDS = 900
-"""When a hanging Job is ended: pulling its image, then every check at its slowest."""
+"""When a hanging Job is ended, besides the time to wake models: pulling its image, then every check."""
+
+
+@dataclass(frozen=True)
+class VerifiedModel:
+    """A model to ask, and the autoscaling to look at.
+
+    minimum: replicas at least; only with 0 may it sleep. triggers: signals that its autoscaler reads, in its
+    order. engine_series: what the signals are made from. when_asleep: whether a model with no replica is
+    reported or woken. startup_seconds: how long waking may take.
+    """
+
+    name: str
+    minimum: int
+    triggers: Sequence[str]
+    engine_series: Sequence[str]
+    when_asleep: Literal["report", "wake"]
+    startup_seconds: int
 
 
 @dataclass
 class VerificationArgs:
-    """cluster: where it runs. models: names of the models to ask.
+    """cluster: where it runs. models: what is verified of each model.
 
     configuration: everything that was rendered. The Job runs again only when some of it has changed.
     """
 
     cluster: Cluster
-    models: Sequence[str]
+    models: Sequence[VerifiedModel]
     configuration: Sequence[str]
 
 
@@ -67,7 +87,7 @@ class Verification(pulumi.ComponentResource):
             metadata=_metadata(
                 run,
                 {
-                    "pulumi.com/timeoutSeconds": str(DEADLINE_SECONDS + 60),
+                    "pulumi.com/timeoutSeconds": str(deadline_seconds(args.models) + 60),
                     # A failed run is replaced by the next update, even if nothing has changed since.
                     "pulumi.com/replaceUnready": "true",
                 },
@@ -81,6 +101,11 @@ class Verification(pulumi.ComponentResource):
 def fingerprint(configuration: Sequence[str], script: str) -> str:
     """Ten hexadecimal digits that change with the configuration or with what is checked."""
     return hashlib.sha256(json.dumps([*configuration, script]).encode()).hexdigest()[:10]
+
+
+def deadline_seconds(models: Sequence[VerifiedModel]) -> int:
+    """When a hanging Job is ended."""
+    return DEADLINE_SECONDS + sum(model.startup_seconds for model in models if model.when_asleep == "wake")
 
 
 def job_spec(args: VerificationArgs, script_name: str) -> k8s.batch.v1.JobSpecArgs:
@@ -106,7 +131,7 @@ def job_spec(args: VerificationArgs, script_name: str) -> k8s.batch.v1.JobSpecAr
                 ),
             ]
         ),
-        active_deadline_seconds=DEADLINE_SECONDS,
+        active_deadline_seconds=deadline_seconds(args.models),
         template=core.PodTemplateSpecArgs(
             metadata=ObjectMetaArgs(labels=labels("verify", component="verification")),
             spec=core.PodSpecArgs(
@@ -116,7 +141,7 @@ def job_spec(args: VerificationArgs, script_name: str) -> k8s.batch.v1.JobSpecAr
                 enable_service_links=False,
                 security_context=pod_security_context(UID),
                 node_selector=args.cluster.system_node_selector,
-                containers=[_container(args.models)],
+                containers=[_container(args)],
                 volumes=[
                     core.VolumeArgs(
                         name="script", config_map=core.ConfigMapVolumeSourceArgs(name=script_name)
@@ -127,13 +152,12 @@ def job_spec(args: VerificationArgs, script_name: str) -> k8s.batch.v1.JobSpecAr
     )
 
 
-def _container(models: Sequence[str]) -> k8s.core.v1.ContainerArgs:
+def _container(args: VerificationArgs) -> k8s.core.v1.ContainerArgs:
     environment = {
         "VERIFY_GATEWAY": f"http://{service_host(GATEWAY, GATEWAY_NAMESPACE)}",
         "VERIFY_SERVICE": json.dumps(_target(GATEWAY, GATEWAY_NAMESPACE)),
-        "VERIFY_MODELS": json.dumps(
-            [{"name": model, **_target(model, INFERENCE_NAMESPACE)} for model in models]
-        ),
+        "VERIFY_PROMETHEUS": args.cluster.prometheus.url,
+        "VERIFY_MODELS": json.dumps([_model(model) for model in args.models]),
         "VERIFY_SECONDS": str(PROPAGATION_SECONDS),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
@@ -150,6 +174,22 @@ def _container(models: Sequence[str]) -> k8s.core.v1.ContainerArgs:
         # What the script prints last is the reason, and reaches whoever runs the update.
         termination_message_policy="FallbackToLogsOnError",
     )
+
+
+def _model(model: VerifiedModel) -> dict[str, object]:
+    """A model as the script knows it: its Service, its autoscaler, and what each trigger reads."""
+    return {
+        "name": model.name,
+        **_target(model.name, INFERENCE_NAMESPACE),
+        "minimum": model.minimum,
+        "when_asleep": model.when_asleep,
+        "startup_seconds": model.startup_seconds,
+        "triggers": [
+            {"signal": signal, "query": series(signal, model.name), "metric": external_metric(index)}
+            for index, signal in enumerate(model.triggers)
+        ],
+        "engine_series": list(model.engine_series),
+    }
 
 
 def _target(name: str, namespace: str) -> dict[str, str]:

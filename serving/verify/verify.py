@@ -3,26 +3,36 @@
 Standard library only, so that any Python image runs it. Prints one line for each check that holds. If
 any does not, prints only those, one line each with the object to look at, and exits with 1.
 
-VERIFY_GATEWAY   address of the gateway, such as http://gateway.gateway.svc.cluster.local
-VERIFY_SERVICE   what the gateway's Service is called and selects: {"service", "namespace", "selector"}
-VERIFY_MODELS    list of {"name", "service", "namespace", "selector"}
-VERIFY_SECONDS   how long a check may be repeated: a changed ConfigMap takes up to 90 s to reach a pod
+VERIFY_GATEWAY     address of the gateway, such as http://gateway.gateway.svc.cluster.local
+VERIFY_SERVICE     what the gateway's Service is called and selects: {"service", "namespace", "selector"}
+VERIFY_PROMETHEUS  address of Prometheus. It also knows what the API server says of autoscalers, through
+                   kube-state-metrics, so that this script needs no access to the API server.
+VERIFY_MODELS      list of {"name", "service", "namespace", "selector", "minimum", "when_asleep",
+                   "startup_seconds", "triggers": [{"signal", "query", "metric"}], "engine_series"}
+VERIFY_SECONDS     how long a check may be repeated: a changed ConfigMap takes up to 90 s to reach a pod
 """
 
 from __future__ import annotations
 
 import http.client
 import json
+import math
 import os
 import socket
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
+
+Model = dict[str, Any]
+"""An entry of VERIFY_MODELS."""
 
 REQUEST_SECONDS = 60
+PROMETHEUS_SECONDS = 10
 PAUSE_SECONDS = 1
 UNKNOWN_MODEL = "no-such-model"
 
@@ -34,17 +44,24 @@ class Failed(Exception):
 def main() -> int:
     gateway = os.environ["VERIFY_GATEWAY"]
     service = json.loads(os.environ["VERIFY_SERVICE"])
-    deadline = time.monotonic() + float(os.environ["VERIFY_SECONDS"])
-    checks: list[Callable[[], str]] = [
-        *(partial(check_model, gateway, service, model) for model in json.loads(os.environ["VERIFY_MODELS"])),
-        partial(check_unknown_model, gateway, service),
-        partial(check_metrics_refused, gateway, service),
-    ]
+    prometheus = os.environ["VERIFY_PROMETHEUS"]
+    models: list[Model] = json.loads(os.environ["VERIFY_MODELS"])
+    seconds = float(os.environ["VERIFY_SECONDS"])
+    checks: list[tuple[Callable[[], str], float]] = []
+    for model in models:
+        waking = model["startup_seconds"] if model["when_asleep"] == "wake" else 0
+        checks.append((partial(check_model, gateway, service, prometheus, model), seconds + waking))
+        for trigger in model["triggers"]:
+            checks.append((partial(check_trigger, prometheus, model, trigger), seconds))
+        checks.append((partial(check_autoscaler, prometheus, model), seconds))
+    checks.append((partial(check_unknown_model, gateway, service), seconds))
+    checks.append((partial(check_metrics_refused, gateway, service), seconds))
+    began = time.monotonic()
     passed: list[str] = []
     failed: list[str] = []
-    for check in checks:
+    for check, patience in checks:
         try:
-            passed.append(repeat(check, deadline))
+            passed.append(repeat(check, began + patience))
         except Failed as failure:
             failed.append(str(failure))
     for line in failed or passed:
@@ -63,9 +80,14 @@ def repeat(check: Callable[[], str], deadline: float) -> str:
         time.sleep(PAUSE_SECONDS)
 
 
-def check_model(gateway: str, service: dict[str, str], model: dict[str, str]) -> str:
-    """A streamed completion comes back through the gateway, token by token, to its end."""
+def check_model(gateway: str, service: dict[str, str], prometheus: str, model: Model) -> str:
+    """A streamed completion comes back through the gateway, token by token, to its end.
+
+    A model that sleeps is left asleep, unless it is to be woken: then the request does that.
+    """
     name = model["name"]
+    if model["when_asleep"] == "report" and asleep(prometheus, model):
+        return f"model {name}: asleep, with 0 replicas; not asked"
     began = time.monotonic()
     first = None
     pieces = 0
@@ -105,7 +127,7 @@ def events(reply: http.client.HTTPResponse) -> Iterator[str]:
             yield line[len(b"data:") :].decode().strip()
 
 
-def explain(status: int, body: bytes, model: dict[str, str]) -> str:
+def explain(status: int, body: bytes, model: Model) -> str:
     """What an error answer of the gateway, or of the engine behind it, says about the configuration."""
     name, namespace, service = model["name"], model["namespace"], model["service"]
     code, message = openai_error(body)
@@ -125,8 +147,92 @@ def explain(status: int, body: bytes, model: dict[str, str]) -> str:
     return f"status {status}: {message}; {look(model)}"
 
 
-def look(model: dict[str, str]) -> str:
+def look(model: Model) -> str:
     return f"look: kubectl -n {model['namespace']} get pods -l {model['selector']}"
+
+
+def check_trigger(prometheus: str, model: Model, trigger: dict[str, str]) -> str:
+    """Prometheus has exactly one number for what the autoscaler reads."""
+    values = query(prometheus, trigger["query"])
+    label = f"trigger {trigger['signal']} of model {model['name']}"
+    if len(values) == 1 and math.isfinite(values[0]):
+        return f"{label}: {values[0]:g} replicas"
+    if values:
+        raise Failed(f"{label}: {values} is not one number: something else records the same series")
+    raise Failed(f"{label}: Prometheus has no value; {why_no_value(prometheus, model)}")
+
+
+def why_no_value(prometheus: str, model: Model) -> str:
+    """The first link from the pod to the recorded rule that is missing."""
+    name, namespace = model["name"], model["namespace"]
+    up = f'up{{namespace="{namespace}",inference_service="{model["service"]}"}}'
+    if not query(prometheus, deployment_replicas(model)):
+        return f"kube-state-metrics does not know Deployment {namespace}/{name}: is it running, and scraped?"
+    targets = query(prometheus, up)
+    if not targets:
+        return (
+            f"it reads no pod of this model: PodMonitor {namespace}/engines selects pods labelled "
+            f"app.kubernetes.io/component=engine and their port http, and {model['selector']} names the model"
+        )
+    if 1 not in targets:
+        return f"{len(targets)} pods are selected and none can be read ({up} is 0); {look(model)}"
+    for metric in model["engine_series"]:
+        if not query(prometheus, metric):
+            return f"the engine does not expose {metric}: dashboards/signals.py names it otherwise"
+    return (
+        f"PrometheusRule {namespace}/{name} is not loaded, or reads the gateway: PodMonitor gateway/gateway"
+    )
+
+
+def check_autoscaler(prometheus: str, model: Model) -> str:
+    """The HPA is active and has a current value from each trigger."""
+    name, namespace = model["name"], model["namespace"]
+    if asleep(prometheus, model):
+        return f"autoscaler of model {name}: asleep, until requests arrive"
+    hpa = f'namespace="{namespace}",horizontalpodautoscaler="{name}"'
+    described = f"look: kubectl -n {namespace} describe hpa,scaledobject {name}"
+    condition = (
+        f'kube_horizontalpodautoscaler_status_condition{{{hpa},condition="ScalingActive",status="true"}}'
+    )
+    active = query(prometheus, condition)
+    if not active:
+        raise Failed(
+            f"autoscaler of model {name}: there is no HPA {namespace}/{name}, which KEDA makes from the "
+            f"ScaledObject of that name; {described}"
+        )
+    if active != [1]:
+        raise Failed(f"autoscaler of model {name}: its condition ScalingActive is not True; {described}")
+    for trigger in model["triggers"]:
+        metric = trigger["metric"]
+        value = f'kube_horizontalpodautoscaler_status_target_metric{{{hpa},metric_name="{metric}"}}'
+        if not query(prometheus, value):
+            raise Failed(
+                f"autoscaler of model {name}: no current value of {metric} ({trigger['signal']}); {described}"
+            )
+    return f"autoscaler of model {name}: active, {len(model['triggers'])} triggers with a value"
+
+
+def asleep(prometheus: str, model: Model) -> bool:
+    """Whether the model has no replica on purpose."""
+    return model["minimum"] == 0 and query(prometheus, deployment_replicas(model)) == [0]
+
+
+def deployment_replicas(model: Model) -> str:
+    deployment = f'namespace="{model["namespace"]}",deployment="{model["service"]}"'
+    return f"kube_deployment_spec_replicas{{{deployment}}}"
+
+
+def query(prometheus: str, expression: str) -> list[float]:
+    """Value of each series that the expression gives now. Raises Failed if Prometheus does not answer."""
+    parameters = urllib.parse.urlencode({"query": expression})
+    try:
+        with opener.open(f"{prometheus}/api/v1/query?{parameters}", timeout=PROMETHEUS_SECONDS) as reply:
+            body = reply.read()
+        return [float(row["value"][1]) for row in json.loads(body)["data"]["result"]]
+    except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError) as error:
+        raise Failed(
+            f"Prometheus at {prometheus} does not answer ({type(error).__name__}: {error})"
+        ) from None
 
 
 def check_unknown_model(gateway: str, service: dict[str, str]) -> str:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from infra.accelerators import accelerator
-from infra.cluster import Cluster, NodeClass
+from infra.cluster import Cluster, NodeClass, Prometheus
 from infra.machines import machine
 from infra.scheduling import NodePool
 from serving.models import model
@@ -22,6 +22,7 @@ def cluster_contract() -> Cluster:
         node_class=NodeClass("group", "Kind", "name"),
         gateway_service_type="ClusterIP",
         system_node_selector={"system": "yes"},
+        prometheus=Prometheus(url="http://prometheus.example:9090", interval_seconds=15),
         requirements=(),
     )
 

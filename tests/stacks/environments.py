@@ -9,8 +9,30 @@ from typing import Any
 
 import yaml
 
+from infra.local import KUBECONFIG_EXTENSION
 from stacks.config import Stack
 from stacks.load import PROJECT, STACKS, parse
+
+
+KUBECONFIG = {
+    "apiVersion": "v1",
+    "kind": "Config",
+    "clusters": [
+        {
+            "name": "test",
+            "cluster": {
+                "server": "https://127.0.0.1:6443",
+                "extensions": [
+                    {
+                        "name": KUBECONFIG_EXTENSION,
+                        "extension": {"prometheus": "http://prometheus.example:9090"},
+                    }
+                ],
+            },
+        }
+    ],
+}
+"""What the program reads of the file that `make up` writes."""
 
 
 def local_values() -> dict[str, Any]:
@@ -41,5 +63,5 @@ def changed(path: str, value: object) -> dict[str, Any]:
 def stack_on(kubeconfig: Path, values: dict[str, Any] | None = None) -> Stack:
     """An environment whose kubeconfig file exists, as the program demands."""
     values = local_values() if values is None else values
-    kubeconfig.write_text("apiVersion: v1\nkind: Config\n", encoding="utf-8")
+    kubeconfig.write_text(yaml.safe_dump(KUBECONFIG), encoding="utf-8")
     return parse({**values, "cluster": {**values["cluster"], "kubeconfig": str(kubeconfig)}}, origin="test")

@@ -1,0 +1,152 @@
+"""How many replicas a model runs: a KEDA ScaledObject, from which KEDA makes the HorizontalPodAutoscaler.
+
+Every trigger is a recorded rule in units of replicas (dashboards/rules.py) with the target 1, so the HPA
+wants as many replicas as the largest of them says. The number is absolute: it does not depend on how many
+replicas there are, so those that are still loading cannot multiply it, as they do in a rule on a ratio.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pulumi
+from pulumi_kubernetes.apiextensions import CustomResource
+from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
+
+from dashboards import signals
+from infra.cluster import Cluster
+from serving.names import INFERENCE_NAMESPACE, labels
+
+POLLING_SECONDS = 5
+"""How often KEDA looks whether a sleeping model is asked for; the HPA asks by its own clock. A query takes
+milliseconds, and a client waits for the answer."""
+
+FAILURES_BEFORE_FALLBACK = 3
+"""Failed queries in a row before KEDA answers in Prometheus' place. Until then the HPA changes nothing."""
+
+SCALE_UP_PERIOD_SECONDS = 15
+"""The HPA's own clock: a shorter period could not be noticed."""
+
+SCALE_DOWN_PERIOD_SECONDS = 60
+SCALE_DOWN_PERCENT = 50
+"""At most half of the replicas leave per minute, once the stabilisation allows it. A wrong low reading then
+costs half the replicas, not all; a right one costs a few minutes of machines."""
+
+
+@dataclass(frozen=True)
+class ScalingBounds:
+    """How far and how fast a model scales.
+
+    minimum: 0 lets it sleep. scale_down_stabilization_seconds: the HPA goes down to the highest number that
+    it wanted in this time. sleep_after_seconds: without a request, until a model with minimum 0 sleeps.
+    """
+
+    minimum: int
+    maximum: int
+    scale_down_stabilization_seconds: int
+    sleep_after_seconds: int
+
+
+def trigger_signals(bounds: ScalingBounds) -> tuple[str, ...]:
+    """Signals that the autoscaler reads, in the order of its triggers."""
+    always = (signals.QUEUE, signals.WORK, signals.TTFT_GUARD, signals.HOLD)
+    return (*always, signals.WAKE) if bounds.minimum == 0 else always
+
+
+def external_metric(index: int) -> str:
+    """Name under which KEDA serves the trigger at this index, and under which the HPA reports its value."""
+    return f"s{index}-prometheus"
+
+
+def scaled_object_spec(name: str, bounds: ScalingBounds, prometheus_url: str) -> Mapping[str, object]:
+    """Spec of the keda.sh/v1alpha1 ScaledObject of the model `name`."""
+    return {
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
+        "pollingInterval": POLLING_SECONDS,
+        # From the last activity to sleep; above 0 replicas the HPA's own stabilisation decides.
+        "cooldownPeriod": bounds.sleep_after_seconds,
+        "minReplicaCount": bounds.minimum,
+        "maxReplicaCount": bounds.maximum,
+        # When Prometheus cannot be asked, or has no value: keep what runs. Not 0 for a model that may sleep:
+        # KEDA would take that for no fallback and put the model to sleep. One that sleeps stays asleep.
+        "fallback": {
+            "failureThreshold": FAILURES_BEFORE_FALLBACK,
+            "replicas": max(1, bounds.minimum),
+            "behavior": "currentReplicasIfHigher",
+        },
+        "advanced": {
+            # Whoever removes autoscaling wants to keep what runs, not the number from before it.
+            "restoreToOriginalReplicaCount": False,
+            "horizontalPodAutoscalerConfig": {"name": name, "behavior": behavior(bounds)},
+        },
+        "triggers": [_trigger(signal, name, prometheus_url) for signal in trigger_signals(bounds)],
+    }
+
+
+def behavior(bounds: ScalingBounds) -> Mapping[str, object]:
+    """Up at once and to any number; down slowly."""
+    return {
+        "scaleUp": {
+            # The rules are smooth and absolute: waiting would only add to the minutes of a cold start.
+            "stabilizationWindowSeconds": 0,
+            "policies": [{"type": "Pods", "value": bounds.maximum, "periodSeconds": SCALE_UP_PERIOD_SECONDS}],
+        },
+        "scaleDown": {
+            "stabilizationWindowSeconds": bounds.scale_down_stabilization_seconds,
+            "selectPolicy": "Max",
+            "policies": [
+                {
+                    "type": "Percent",
+                    "value": SCALE_DOWN_PERCENT,
+                    "periodSeconds": SCALE_DOWN_PERIOD_SECONDS,
+                },
+                # Half of one replica is none: without this a model would stay at 1 above its minimum.
+                {"type": "Pods", "value": 1, "periodSeconds": SCALE_DOWN_PERIOD_SECONDS},
+            ],
+        },
+    }
+
+
+def _trigger(signal: str, name: str, prometheus_url: str) -> Mapping[str, object]:
+    return {
+        "type": "prometheus",
+        # AverageValue: wanted = ceil(value / 1), whatever runs. `Value` would multiply by ready replicas.
+        "metricType": "AverageValue",
+        "metadata": {
+            "serverAddress": prometheus_url,
+            "query": signals.series(signal, name),
+            "threshold": "1",
+            # Above 0 the model is awake; only minReplicaCount 0 makes use of it.
+            "activationThreshold": "0",
+            # No value means blind. The default, true, would take it for 0 and scale down.
+            "ignoreNullValues": "false",
+        },
+    }
+
+
+@dataclass
+class AutoscalerArgs:
+    """cluster: where KEDA runs. model: name of the Deployment. bounds: how far and how fast it scales."""
+
+    cluster: Cluster
+    model: str
+    bounds: ScalingBounds
+
+
+class Autoscaler(pulumi.ComponentResource):
+    """Scales the Deployment of one model."""
+
+    def __init__(self, name: str, args: AutoscalerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("llm-platform:serving:Autoscaler", name, {}, opts)
+        CustomResource(
+            f"{name}-scaled-object",
+            api_version="keda.sh/v1alpha1",
+            kind="ScaledObject",
+            metadata=ObjectMetaArgs(
+                name=args.model,
+                namespace=INFERENCE_NAMESPACE,
+                labels=labels(args.model, component="autoscaler"),
+            ),
+            spec=scaled_object_spec(args.model, args.bounds, args.cluster.prometheus.url),
+            opts=pulumi.ResourceOptions(parent=self, provider=args.cluster.provider),
+        )
+        self.register_outputs({})

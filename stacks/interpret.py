@@ -1,0 +1,85 @@
+"""What the sections of a stack file mean to infra/ and serving/: one object there for each section here."""
+
+from __future__ import annotations
+
+from dashboards.rules import ScaledModel
+from infra.accelerators import accelerator
+from infra.machines import machine
+from infra.scheduling import NodePool
+from serving import models as model_table
+from serving.replica import Replica
+from serving.scaling import ScalingBounds
+from stacks.capacity import machines_needed
+from stacks.config import Model, Stack
+from stacks.config import NodePool as PoolSection
+from stacks.plan import machine_for
+from stacks.sizing import capacity_of
+
+
+def node_pool(pool: PoolSection) -> NodePool:
+    """The pool that this section of a stack describes."""
+    return NodePool(
+        name=pool.name,
+        accelerator=accelerator(pool.accelerator),
+        machines=tuple(machine(name) for name in pool.machine_types),
+        capacity=pool.capacity,
+        max_nodes=pool.max_nodes,
+        scale_down_after_seconds=pool.scale_down_after_seconds,
+    )
+
+
+def replica(model: Model, pool: NodePool) -> Replica:
+    """One replica of `model` on a machine of `pool`."""
+    return Replica(
+        name=model.name,
+        model=model_table.model(model.model),
+        revision=model.revision,
+        tensor_parallel=model.tensor_parallel,
+        quantization=model.quantization,
+        max_model_len=model.max_model_len,
+        max_num_seqs=capacity_of(model, pool.accelerator.name).max_num_seqs,
+        max_queued_requests=model.max_queued_requests,
+        gpu_memory_utilization=model.gpu_memory_utilization,
+        drain_seconds=model.drain_seconds,
+        ttft_seconds=model.slo.ttft.seconds,
+        itl_seconds=model.slo.itl.seconds,
+        share=pool.share(model.tensor_parallel),
+    )
+
+
+def scaling_bounds(model: Model) -> ScalingBounds:
+    """How far and how fast `model` scales."""
+    return ScalingBounds(
+        minimum=model.replicas.min,
+        maximum=model.replicas.max,
+        scale_down_stabilization_seconds=model.scale_down_stabilization_seconds,
+        sleep_after_seconds=model.sleep_after_seconds,
+    )
+
+
+def scaled_model(model: Model, pool: NodePool, interval_seconds: int) -> ScaledModel:
+    """What the recording rules of `model` on a machine of `pool` are made from."""
+    capacity = capacity_of(model, pool.accelerator.name)
+    return ScaledModel(
+        name=model.name,
+        engine=model.engine,
+        ttft_seconds=model.slo.ttft.seconds,
+        ttft_objective=model.slo.ttft.objective,
+        max_num_seqs=capacity.max_num_seqs,
+        target_batch=capacity.target_batch,
+        first_tokens=capacity.first_tokens,
+        warm_replicas=model.warm_replicas,
+        interval_seconds=interval_seconds,
+    )
+
+
+def surge(model: Model, stack: Stack) -> int:
+    """1 if the pool has room for one more replica of `model` with every model at its maximum, otherwise 0.
+
+    A surge replica that finds no machine would hold up an update for ever.
+    """
+    pool = stack.pool(model.node_pool)
+    served = [other for other in stack.models if other.node_pool == pool.name]
+    gpus = [other.tensor_parallel for other in served for _ in range(other.replicas.max)]
+    per_machine = machine_for(pool, stack.models).accelerator_count
+    return 1 if machines_needed([*gpus, model.tensor_parallel], per_machine) <= pool.max_nodes else 0
