@@ -1,0 +1,109 @@
+"""Measures every server in turns: round after round, so that what else the machine does hits all alike."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import uvloop
+
+from local.gateway_benchmark.client import Latencies, Throughput, pace, saturate
+from local.gateway_benchmark.servers import Server, envoy, upstream, vllm_router
+
+
+@dataclass(frozen=True)
+class Plan:
+    """rounds of: `seconds` of saturation with `connections`, whole and streamed; then `seconds` at `rate`."""
+
+    rounds: int
+    connections: int
+    seconds: float
+    rate: float
+    routers: bool
+
+
+@dataclass
+class Measured:
+    """All rounds of one server. requests_per_second and per_cpu_second: by round, for "whole" and "streamed".
+
+    core_busy: share of one core that the server used while saturated.
+    """
+
+    name: str
+    requests_per_second: dict[str, list[float]] = field(default_factory=dict)
+    per_cpu_second: dict[str, list[float]] = field(default_factory=dict)
+    core_busy: dict[str, list[float]] = field(default_factory=dict)
+    total: dict[str, list[float]] = field(default_factory=dict)
+    first: dict[str, list[float]] = field(default_factory=dict)
+    late: int = 0
+
+
+SHAPES = {"whole": False, "streamed": True}
+
+
+def pin(pid: int, core: int) -> bool:
+    """Keeps a process on one core. False where the system has no such thing."""
+    if not hasattr(os, "sched_setaffinity"):
+        return False
+    for process in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True)):
+        for thread in process.threads():
+            with contextlib.suppress(ProcessLookupError):
+                os.sched_setaffinity(thread.id, {core})
+    return True
+
+
+def measure(plan: Plan, folder: Path, say: Callable[[str], None]) -> tuple[list[Measured], bool]:
+    """The measurements, and whether the servers had a core of their own. Raises ServerError or BadAnswer."""
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    with contextlib.ExitStack() as running:
+        up = running.enter_context(upstream(folder))
+        servers = [up, running.enter_context(envoy(folder, up.port))]
+        if plan.routers:
+            servers.append(running.enter_context(vllm_router(folder, up.port)))
+        pinned = len(cores) > 1
+        if pinned:
+            # The gateway alone on one core; client and upstream share another.
+            pinned = pin(os.getpid(), cores[1]) and pin(up.pid, cores[1])
+            for server in servers[1:]:
+                pinned = pin(server.pid, cores[0]) and pinned
+        results = [Measured(server.name) for server in servers]
+        for number in range(plan.rounds):
+            for server, result in zip(servers, results, strict=True):
+                say(f"round {number + 1} of {plan.rounds}: {server.name}")
+                for shape, stream in SHAPES.items():
+                    _saturate(plan, server, result, shape, stream)
+                    _pace(plan, server, result, shape, stream, number)
+    return results, pinned
+
+
+def _saturate(plan: Plan, server: Server, result: Measured, shape: str, stream: bool) -> None:
+    before = _cpu_seconds(server.pid)
+    done: Throughput = uvloop.run(saturate(server.port, plan.connections, plan.seconds, stream=stream))
+    used = _cpu_seconds(server.pid) - before
+    result.requests_per_second.setdefault(shape, []).append(done.requests / done.seconds)
+    result.per_cpu_second.setdefault(shape, []).append(done.requests / used if used else 0.0)
+    result.core_busy.setdefault(shape, []).append(used / done.seconds)
+
+
+def _pace(plan: Plan, server: Server, result: Measured, shape: str, stream: bool, seed: int) -> None:
+    # The same seed for every server: the same arrivals. Not uvloop: its timers are as coarse as 1 ms.
+    seen: Latencies = asyncio.run(
+        pace(server.port, plan.connections, plan.rate, plan.seconds, seed, stream=stream)
+    )
+    result.total.setdefault(shape, []).extend(seen.total)
+    result.first.setdefault(shape, []).extend(seen.first)
+    result.late += seen.late
+
+
+def _cpu_seconds(pid: int) -> float:
+    total = 0.0
+    for process in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True)):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            times = process.cpu_times()
+            total += times.user + times.system
+    return total

