@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import statistics
+from itertools import pairwise
 
 import pytest
 
@@ -53,7 +54,7 @@ def test_arrivals_are_in_order_and_numbered():
 @pytest.mark.parametrize("burstiness", [0.5, 1.0, 2.0])
 def test_burstiness_is_the_coefficient_of_variation(burstiness: float):
     times = [row.at for row in schedule(scenario(steady(10, 3600), burstiness=burstiness))]
-    gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(times)]
     assert statistics.stdev(gaps) / statistics.mean(gaps) == pytest.approx(burstiness, rel=0.05)
 
 
@@ -74,7 +75,7 @@ def test_a_silent_phase_sends_nothing():
 
 
 def test_too_many_requests_say_so_before_anything_is_sent():
-    with pytest.raises(TooManyRequests, match="limits.requests = 10 arrivals"):
+    with pytest.raises(TooManyRequests, match=r"limits\.requests = 10 arrivals"):
         schedule(scenario(steady(5), requests=10))
 
 
