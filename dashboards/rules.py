@@ -60,8 +60,8 @@ class ScaledModel:
 
     ttft_seconds, ttft_objective: the promise for the first token. max_num_seqs: requests that a replica
     computes at once. target_batch: requests in a replica that the work rule aims at. first_tokens: waiting
-    requests that one replica can start within the promise. warm_replicas: wanted beyond what load needs.
-    interval_seconds: between two evaluations.
+    requests that one replica can start within the promise. minimum: replicas at least; with 0 it may sleep.
+    warm_replicas: wanted beyond what load needs. interval_seconds: between two evaluations.
     """
 
     name: str
@@ -71,6 +71,7 @@ class ScaledModel:
     max_num_seqs: int
     target_batch: float
     first_tokens: float
+    minimum: int
     warm_replicas: int
     interval_seconds: int
 
@@ -256,6 +257,10 @@ def _triggers(model: ScaledModel) -> list[RecordingRule]:
 
     hold: what the Deployment asks for now, while ready replicas cannot be read. The load that they carry is
     missing in the sums above, which still may ask for more.
+
+    wake, for a model that may sleep: 1 while requests arrive. They bring one replica and no more, because
+    nothing is known of them yet. A model that has just come up also counts as asked for: those who woke it
+    have been told to come back.
     """
     running = series("inference:requests_running:sum", model.name)
     waiting = series("inference:queue_depth:sum", model.name)
@@ -273,6 +278,9 @@ def _triggers(model: ScaledModel) -> list[RecordingRule]:
     # With fewer, a single late request is more than the objective allows.
     enough = 1 / (1 - model.ttft_objective) / BURN_WINDOW_SECONDS
     extra = f"clamp_max({GUARD_EXTRA_PER_BURN} * {burn}, {GUARD_EXTRA_MAXIMUM})"
+    asked_for = f"{arrivals} > bool 0"
+    just_up = f"({ready} > bool 0) * (min_over_time({ready}[{WAKE_GRACE_SECONDS}s]) == bool 0)"
+    wake = [RecordingRule(WAKE, f"({asked_for}) + {just_up} > bool 0")] if model.minimum == 0 else []
     spare = f" + {model.warm_replicas}" if model.warm_replicas > 0 else ""
     return [
         RecordingRule(QUEUE, f"{occupied} + {queue} / {_number(model.first_tokens)}{spare}"),
@@ -290,11 +298,7 @@ def _triggers(model: ScaledModel) -> list[RecordingRule]:
             f"{desired} and {visible} < min_over_time({ready}[{VISIBILITY_GRACE_SECONDS}s])"
             f" or 0 * ({desired} + {ready} + {visible})",
         ),
-        RecordingRule(
-            WAKE,
-            f"({arrivals} > bool 0) + ({ready} > bool 0)"
-            f" * (min_over_time({ready}[{WAKE_GRACE_SECONDS}s]) == bool 0) > bool 0",
-        ),
+        *wake,
     ]
 
 

@@ -68,6 +68,7 @@ def scaled_model(model: Model, pool: NodePool, interval_seconds: int) -> ScaledM
         max_num_seqs=capacity.max_num_seqs,
         target_batch=capacity.target_batch,
         first_tokens=capacity.first_tokens,
+        minimum=model.replicas.min,
         warm_replicas=model.warm_replicas,
         interval_seconds=interval_seconds,
     )

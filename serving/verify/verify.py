@@ -53,7 +53,8 @@ def main() -> int:
         checks.append((partial(check_model, gateway, service, prometheus, model), seconds + waking))
         for trigger in model["triggers"]:
             checks.append((partial(check_trigger, prometheus, model, trigger), seconds))
-        checks.append((partial(check_autoscaler, prometheus, model), seconds))
+        if model["triggers"]:
+            checks.append((partial(check_autoscaler, prometheus, model), seconds))
     checks.append((partial(check_unknown_model, gateway, service), seconds))
     checks.append((partial(check_metrics_refused, gateway, service), seconds))
     began = time.monotonic()

@@ -17,15 +17,20 @@ from typing import Any
 import pytest
 
 from serving.verify import verify
-from serving.verify.job import SCRIPT, VerificationArgs, fingerprint, job_spec
+from serving.verify.job import SCRIPT, VerificationArgs, VerifiedModel, fingerprint, job_spec
 from tests.serving.contracts import cluster_contract
 
 SERVICE = {"service": "gateway", "namespace": "gateway", "selector": "app.kubernetes.io/name=gateway"}
-CHAT = {
+CHAT: dict[str, Any] = {
     "name": "chat",
     "service": "chat",
     "namespace": "inference",
     "selector": "app.kubernetes.io/name=chat",
+    "minimum": 1,
+    "when_asleep": "report",
+    "startup_seconds": 5,
+    "triggers": [],
+    "engine_series": [],
 }
 
 Answer = tuple[int, bytes]
@@ -90,13 +95,17 @@ def gateway(
 
 
 def run(
-    address: str, seconds: float = 0, models: list[Mapping[str, str]] | None = None
+    address: str,
+    seconds: float = 0,
+    models: list[Mapping[str, Any]] | None = None,
+    prometheus: str = "http://127.0.0.1:1",
 ) -> tuple[int, str, str]:
     environment = {
         "PATH": os.environ["PATH"],
         "VERIFY_GATEWAY": address,
         "VERIFY_SERVICE": json.dumps(SERVICE),
         "VERIFY_MODELS": json.dumps([CHAT] if models is None else models),
+        "VERIFY_PROMETHEUS": prometheus,
         "VERIFY_SECONDS": str(seconds),
     }
     # -I: no site packages, no paths of this checkout; what a bare Python image has.
@@ -232,7 +241,8 @@ def test_the_fingerprint_changes_with_configuration_and_script():
 
 
 def test_the_job_names_what_the_services_are_called():
-    args = VerificationArgs(cluster=cluster_contract(), models=["chat"], configuration=[])
+    models = [VerifiedModel("chat", 1, (), (), "report", 5)]
+    args = VerificationArgs(cluster=cluster_contract(), models=models, configuration=[])
     spec: Any = job_spec(args, script_name="verify-1")
     environment = {item.name: item.value for item in spec.template.spec.containers[0].env}
     assert json.loads(environment["VERIFY_MODELS"]) == [CHAT]

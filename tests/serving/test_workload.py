@@ -15,7 +15,6 @@ from tests.serving.contracts import cluster_contract, large_replica, node_pool, 
 def spec(
     replica: Replica | None = None,
     pool: NodePool | None = None,
-    replica_count: int | None = 1,
     surge: int = 1,
 ) -> Any:
     return deployment_spec(
@@ -23,15 +22,13 @@ def spec(
             cluster=cluster_contract(),
             node_pool=node_pool() if pool is None else pool,
             replica=small_replica() if replica is None else replica,
-            replica_count=replica_count,
             surge=surge,
         )
     )
 
 
-def test_replicas_are_stated_only_while_nothing_else_owns_them():
-    assert spec(replica_count=3).replicas == 3
-    assert spec(replica_count=None).replicas is None
+def test_the_number_of_replicas_is_never_stated_because_the_autoscaler_owns_it():
+    assert spec().replicas is None
 
 
 @pytest.mark.parametrize(("surge", "unavailable"), [(1, 0), (0, 1)])

@@ -13,7 +13,6 @@ from infra.local import KUBECONFIG_EXTENSION
 from stacks.config import Stack
 from stacks.load import PROJECT, STACKS, parse
 
-
 KUBECONFIG = {
     "apiVersion": "v1",
     "kind": "Config",

@@ -70,11 +70,11 @@ def only_problem(path: str, value: object) -> str:
         ("node_pools.0.capacity", [], ["node_pools[0].capacity: []", "must not be empty"]),
         ("node_pools.0.capacity", ["reserved"], ["node_pools[0].capacity", "on-demand", "spot"]),
         ("node_pools.0.min_nodes", 1, ["node_pools[0].min_nodes: 1", "replicas.min"]),
-        ("node_pools.0.min_nodes", 9, ["node_pools[0].min_nodes: 9 is above max_nodes 5"]),
+        ("node_pools.0.min_nodes", 9, ["node_pools[0].min_nodes: 9 is above max_nodes 6"]),
         (
             "node_pools.0.warm_nodes",
-            5,
-            ["node_pools[0].warm_nodes: 5 warm machines and the 1", "max_nodes 5", "to 6", "to 4"],
+            6,
+            ["node_pools[0].warm_nodes: 6 warm machines and the 1", "max_nodes 6", "to 7", "to 5"],
         ),
         ("node_pools.0.warm_nodes", -1, ["node_pools[0].warm_nodes: -1", "must be at least 0"]),
         (
@@ -83,11 +83,30 @@ def only_problem(path: str, value: object) -> str:
             ["node_pools[0].warm_capacity", "did you mean placeholder_pods?"],
         ),
         ("node_pools.0.max_nodes", 0, ["node_pools[0].max_nodes: 0", "must be at least 1"]),
-        ("node_pools.0.max_nodes", 2, ["node_pools[0].max_nodes: 2", "chat 4", "4 x g6.2xlarge", "Raise"]),
+        ("node_pools.0.max_nodes", 2, ["node_pools[0].max_nodes: 2", "chat 5", "5 x g6.2xlarge", "Raise"]),
         ("models.0.node_pool", "l5", ['models[0].node_pool: no pool is called "l5"', "did you mean l4?"]),
         ("models.0.tensor_parallel", 2, ["models[0].tensor_parallel: 2 is more than the 1 GPUs", "Valid: 1"]),
         ("models.0.replicas", {"min": 3, "max": 2}, ["models[0].replicas.min: 3 is above replicas.max 2"]),
-        ("models.0.replicas.min", 0, ["models[0].replicas.min: 0", "must be at least 1"]),
+        ("models.0.replicas.min", -1, ["models[0].replicas.min: -1", "must be at least 0", "may sleep"]),
+        ("models.0.warm_replicas", 5, ["models[0].warm_replicas: 5", "replicas.max 5", "above 5"]),
+        ("models.0.when_asleep", "wak", ["models[0].when_asleep", "did you mean wake?", "report"]),
+        ("models.0.max_num_seqs", 0, ["models[0].max_num_seqs: 0", "follows from slo"]),
+        ("models.0.sleep_after_seconds", 1, ["models[0].sleep_after_seconds: 1", "10 to 86400"]),
+        (
+            "models.0.slo.itl.seconds",
+            0.02,
+            ["models[0].slo.itl.seconds: 0.02 cannot be met", "1 x nvidia-l4", "0.032 s", "estimated"],
+        ),
+        (
+            "models.0.slo.ttft.seconds",
+            0.1,
+            ["models[0].slo.ttft.seconds: 0.1 cannot be met", "1200 prompt_tokens", "0.21 s"],
+        ),
+        (
+            "models.0.expected_load.requests_per_second",
+            20,
+            ["models[0].replicas.max: 5 replicas cannot serve expected_load", "17 replicas", "1.22 each"],
+        ),
         ("models.0.replicas.max", True, ["models[0].replicas.max: true", "must be a whole number"]),
         ("models.0.replicas.max", "4", ['models[0].replicas.max: "4"', "must be a whole number"]),
         (
@@ -123,6 +142,22 @@ def test_tensor_parallel_must_divide_the_attention_heads():
         "models[1].tensor_parallel: 3 does not divide the 64 attention heads of "
         "RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic. Valid: 1, 2, 4"
     ]
+
+
+def test_a_model_that_sleeps_has_no_hot_replicas():
+    values = changed("models.0.replicas.min", 0)
+    values["models"][0]["warm_replicas"] = 1
+    (line,) = problems(values)
+    assert line.startswith("models[0].warm_replicas: 1 hot replicas never sleep")
+
+
+def test_weights_that_leave_no_room_for_a_request():
+    values = changed("models.0.model", "Qwen/Qwen3-32B")
+    values["models"][0]["quantization"] = "fp8"
+    del values["models"][0]["revision"]
+    (line,) = problems(values)
+    assert "models[0].tensor_parallel: weights and one request" in line
+    assert "1 x nvidia-l4" in line
 
 
 def test_duplicate_pool_names():

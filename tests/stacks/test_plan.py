@@ -17,13 +17,15 @@ def test_price_is_machines_times_their_price():
     plan = make_plan(from_file("local"))
     l4, large = machine("g6.2xlarge").price_per_hour_usd, machine("g7e.12xlarge").price_per_hour_usd
     assert plan.usd_per_hour_min == pytest.approx(l4 + large)
-    assert plan.usd_per_hour_max == pytest.approx(4 * l4 + 2 * large)
+    # chat: 2 requests/s at 0.98 per replica are 3 replicas.
+    assert plan.usd_per_hour_expected == pytest.approx(3 * l4 + large)
+    assert plan.usd_per_hour_max == pytest.approx(5 * l4 + 2 * large)
 
 
 def test_replicas_share_a_machine_where_they_fit():
     values = changed("node_pools.0.machine_types", ["g6.12xlarge"])
     plan = make_plan(parse(values, origin="test"))
-    assert (plan.pools[0].machines_min, plan.pools[0].machines_max) == (1, 1)
+    assert (plan.pools[0].machines_min, plan.pools[0].machines_max) == (1, 2)
 
 
 def test_a_pool_buys_the_cheapest_type_that_holds_its_largest_replica():
@@ -36,15 +38,15 @@ def test_a_pool_without_models_costs_nothing():
     values["models"].pop()
     plan = make_plan(parse(values, origin="test"))
     assert plan.pools[1].machines_max == 0
-    assert plan.usd_per_hour_max == pytest.approx(4 * machine("g6.2xlarge").price_per_hour_usd)
+    assert plan.usd_per_hour_max == pytest.approx(5 * machine("g6.2xlarge").price_per_hour_usd)
 
 
 def test_warm_machines_are_paid_for_at_minimum_and_used_at_maximum():
     values = changed("node_pools.0.warm_nodes", 2)
     plan = make_plan(parse(values, origin="test"))
     l4 = machine("g6.2xlarge").price_per_hour_usd
-    # One replica and two warm machines; four replicas and room for one more within max_nodes 5.
-    assert (plan.pools[0].machines_min, plan.pools[0].machines_max) == (3, 5)
+    # One replica and two warm machines; five replicas and room for one more within max_nodes 6.
+    assert (plan.pools[0].machines_min, plan.pools[0].machines_max) == (3, 6)
     assert plan.pools[0].usd_per_hour_min == pytest.approx(3 * l4)
     assert plan.pools[0].usd_per_hour_warm == pytest.approx(2 * l4)
     assert any("l4: 2 x g6.2xlarge warm for 1.96 $/h" in line for line in plan.lines())
@@ -72,9 +74,29 @@ def test_machines_that_are_full_or_warm_count_as_no_idle_part():
     assert not any("idle" in line for line in plan.lines())
 
 
+def test_hot_replicas_are_paid_for_without_load_and_on_top_of_it():
+    plan = make_plan(parse(changed("models.0.warm_replicas", 2), origin="test"))
+    assert (plan.models[0].replicas_min, plan.models[0].replicas_expected) == (2, 5)
+    assert plan.pools[0].machines_min == 2
+
+
+def test_a_model_that_may_sleep_costs_nothing_while_it_does():
+    plan = make_plan(parse(changed("models.1.replicas.min", 0), origin="test"))
+    assert plan.pools[1].usd_per_hour_min == 0
+    assert any(line.startswith("chat-large: ") and line.endswith("may sleep") for line in plan.lines())
+
+
+def test_numbers_that_rest_on_estimates_say_so():
+    lines = make_plan(from_file("local")).lines()
+    assert (
+        "chat: 0.98 requests/s and 14 at once per replica (estimated step times), 3 replicas under "
+        "expected_load" in lines
+    )
+
+
 def test_lines_say_what_each_model_runs_on_and_how_old_the_prices_are():
     lines = make_plan(from_file("local")).lines()
-    assert lines[0] == "chat: Qwen/Qwen3-8B, 1 to 4 replicas, each 1 x nvidia-l4 in g6.2xlarge (pool l4)"
+    assert lines[0] == "chat: Qwen/Qwen3-8B, 1 to 5 replicas, each 1 x nvidia-l4 in g6.2xlarge (pool l4)"
     assert "9.26 $/h" in lines[-1]
     assert "2026-07-20" in lines[-1]
 
@@ -92,8 +114,8 @@ def test_tables_show_models_machines_replicas_and_prices():
         "chat-large",
         "RedHatAI/Llama-3.3-70B",
         "2 x nvidia-rtx-pro-6000-96gb",
-        "1 to 4",
-        "20.48",
+        "1 to 5",
+        "21.46",
         "2026-07-20",
     ):
         assert part in out.getvalue()

@@ -83,7 +83,7 @@ def test_the_verification_comes_after_everything_else(local: Recording):
     own = [resource for resource in local if resource.parent == job.parent]
     components = [resource for resource in local if resource.component]
     assert urns(list(local)) - local.behind(job) == urns(own) - local.behind(job)
-    assert len(components) == 8
+    assert len(components) == 11
 
 
 def test_outputs(local: Recording):
@@ -138,13 +138,36 @@ def test_model_pods_find_their_pool_and_other_pods_the_system_machines(local: Re
     }
 
 
-def test_models_run_at_their_minimum(tmp_path: Path):
+def test_the_number_of_replicas_belongs_to_the_autoscaler(tmp_path: Path):
     values = changed("models.0.replicas", {"min": 3, "max": 4})
     recording = run(stack_on(tmp_path / "kubeconfig", values))
-    assert recording.one("Deployment", "chat").inputs["spec"]["replicas"] == 3
+    assert "replicas" not in recording.one("Deployment", "chat").inputs["spec"]
+    scaled = recording.one("ScaledObject", "chat").inputs["spec"]
+    assert scaled["scaleTargetRef"]["name"] == "chat"
+    assert (scaled["minReplicaCount"], scaled["maxReplicaCount"]) == (3, 4)
 
 
-@pytest.mark.parametrize(("max_nodes", "surge"), [(4, 0), (5, 1)])
+def test_the_batch_follows_from_the_service_level_unless_it_is_given(tmp_path: Path):
+    def batch(values: dict[str, Any]) -> str:
+        recording = run(stack_on(tmp_path / "kubeconfig", values))
+        arguments = recording.one("Deployment", "chat").inputs["spec"]["template"]["spec"]["containers"][0][
+            "args"
+        ]
+        return arguments[arguments.index("--max-num-seqs") + 1]
+
+    assert batch(local_values()) == "14"
+    assert batch(changed("models.0.slo.itl.seconds", 0.06)) == "21"
+    assert batch(changed("models.0.max_num_seqs", 4)) == "4"
+
+
+def test_a_kubeconfig_without_prometheus_says_what_to_do(tmp_path: Path):
+    stack = stack_on(tmp_path / "kubeconfig")
+    (tmp_path / "kubeconfig").write_text("apiVersion: v1\nkind: Config\n", encoding="utf-8")
+    with pytest.raises(pulumi.RunError, match="does not say where Prometheus is"):
+        run(stack)
+
+
+@pytest.mark.parametrize(("max_nodes", "surge"), [(5, 0), (6, 1)])
 def test_a_surge_replica_only_where_the_pool_has_room_for_it(tmp_path: Path, max_nodes: int, surge: int):
     values = changed("node_pools.0.max_nodes", max_nodes)
     recording = run(stack_on(tmp_path / "kubeconfig", values))
