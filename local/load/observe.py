@@ -69,8 +69,13 @@ class Sample:
 
     @property
     def desired(self) -> int:
-        """What the autoscaler wants; what the Deployment says where there is none."""
-        return self.wanted if self.autoscaler is None else self.autoscaler.desired
+        """What the autoscaler wants; what the Deployment says where there is none.
+
+        KEDA wakes a sleeping model itself, before its HorizontalPodAutoscaler, which says 0, has looked.
+        """
+        if self.autoscaler is None or self.autoscaler.desired == 0:
+            return self.wanted
+        return self.autoscaler.desired
 
 
 class Observer:
