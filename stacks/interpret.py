@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dashboards.boards.scaling import BoardModel
 from dashboards.rules import ScaledModel
 from infra.accelerators import accelerator
 from infra.machines import machine
@@ -71,6 +72,16 @@ def scaled_model(model: Model, pool: NodePool, interval_seconds: int) -> ScaledM
         minimum=model.replicas.min,
         warm_replicas=model.warm_replicas,
         interval_seconds=interval_seconds,
+    )
+
+
+def board_model(model: Model) -> BoardModel:
+    """`model` as the boards draw it."""
+    return BoardModel(
+        name=model.name,
+        node_pool=model.node_pool,
+        ttft_seconds=model.slo.ttft.seconds,
+        max_replicas=model.replicas.max,
     )
 
 

@@ -12,6 +12,7 @@ import pulumi_kubernetes as k8s
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from dashboards.collection import MetricsCollection, MetricsCollectionArgs
+from dashboards.provision import Boards, BoardsArgs
 from dashboards.rules import ScaledModel, engine_series, rule_group
 from infra.cluster import Cluster
 from infra.karpenter import KarpenterNodePool, KarpenterNodePoolArgs
@@ -29,7 +30,7 @@ from serving.scaling import Autoscaler, AutoscalerArgs, trigger_signals
 from serving.verify.job import Verification, VerificationArgs, VerifiedModel
 from serving.workload import ModelServer, ModelServerArgs, rollout_seconds
 from stacks import config
-from stacks.interpret import node_pool, replica, scaled_model, scaling_bounds, surge
+from stacks.interpret import board_model, node_pool, replica, scaled_model, scaling_bounds, surge
 from stacks.plan import Plan, machine_for, make_plan
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -95,6 +96,11 @@ def build(stack: config.Stack) -> Platform:
         ),
         pulumi.ResourceOptions(depends_on=list(namespaces.values())),
     )
+    boards = Boards(
+        "boards",
+        BoardsArgs(cluster=cluster, models=[board_model(model) for model in stack.models]),
+        pulumi.ResourceOptions(depends_on=[namespaces[INFERENCE_NAMESPACE]]),
+    )
     autoscalers = [
         Autoscaler(
             model.name,
@@ -131,7 +137,7 @@ def build(stack: config.Stack) -> Platform:
             ],
             configuration=_configuration(stack, replicas, gateway_args, scaled),
         ),
-        pulumi.ResourceOptions(depends_on=[*servers, *autoscalers, gateway]),
+        pulumi.ResourceOptions(depends_on=[*servers, *autoscalers, gateway, boards]),
     )
     return Platform(plan=plan, models=names, gateway=gateway)
 
