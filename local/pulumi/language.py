@@ -59,6 +59,9 @@ def required_plugins() -> Iterator[plugin_pb2.PackageDependency]:
         for file in distribution.files or []:
             if file.name == "pulumi-plugin.json":
                 described = json.loads(file.read_text())
+                # pulumi-policy carries such a file too, and says in it that it has no plugin.
+                if not described.get("resource", False):
+                    continue
                 name, version = described["name"], described["version"]
                 if (installed / f"resource-{name}-v{version}").is_dir():
                     yield plugin_pb2.PackageDependency(name=name, kind="resource", version=f"v{version}")
