@@ -29,17 +29,18 @@ class Plan:
 
 @dataclass
 class Measured:
-    """All rounds of one server. requests_per_second and per_cpu_second: by round, for "whole" and "streamed".
+    """All rounds of one server: lists with an entry for each round, for "whole" and "streamed".
 
-    core_busy: share of one core that the server used while saturated.
+    core_busy: share of one core that the server used while saturated. total, first: seconds from the planned
+    time to the last and the first byte of each request at the fixed rate.
     """
 
     name: str
     requests_per_second: dict[str, list[float]] = field(default_factory=dict)
     per_cpu_second: dict[str, list[float]] = field(default_factory=dict)
     core_busy: dict[str, list[float]] = field(default_factory=dict)
-    total: dict[str, list[float]] = field(default_factory=dict)
-    first: dict[str, list[float]] = field(default_factory=dict)
+    total: dict[str, list[tuple[float, ...]]] = field(default_factory=dict)
+    first: dict[str, list[tuple[float, ...]]] = field(default_factory=dict)
     late: int = 0
 
 
@@ -95,8 +96,8 @@ def _pace(plan: Plan, server: Server, result: Measured, shape: str, stream: bool
     seen: Latencies = asyncio.run(
         pace(server.port, plan.connections, plan.rate, plan.seconds, seed, stream=stream)
     )
-    result.total.setdefault(shape, []).extend(seen.total)
-    result.first.setdefault(shape, []).extend(seen.first)
+    result.total.setdefault(shape, []).append(seen.total)
+    result.first.setdefault(shape, []).append(seen.first)
     result.late += seen.late
 
 

@@ -20,7 +20,7 @@ class Finding:
     """One fault and what came of it.
 
     recovered: seconds from the end of the fault (a kill: from the kill) until all was as before and stayed
-    so; None if that was not seen. held: no fewer replicas were asked for than before while it was blind.
+    so; None if that was not seen. held: see held_while_blind.
     blind_seconds: how long a trigger had no value or the autoscaler said that it does not scale.
     """
 
@@ -48,6 +48,20 @@ def blind(sample: Sample, before: Sample) -> bool:
     if before.autoscaler is None or autoscaler is None:
         return before.autoscaler is not None
     return autoscaler.active is False or autoscaler.metrics_without_value > 0
+
+
+def held_while_blind(samples: Sequence[Sample], before: Sample) -> bool:
+    """Whether no stretch of blindness ever asked for fewer replicas than there were when it began.
+
+    What was asked for before it is no measure: a scale-in decided with open eyes is none of its doing.
+    """
+    reference = samples[0].wanted
+    for sample in samples:
+        if not blind(sample, before):
+            reference = sample.wanted
+        elif sample.wanted < reference:
+            return False
+    return True
 
 
 def well(sample: Sample, before: Sample) -> bool:
@@ -106,7 +120,7 @@ def finding(
         wanted_highest=max((sample.wanted for sample in during), default=before.wanted),
         ready_lowest=min((sample.ready for sample in during), default=before.ready),
         pending_most=max((len(sample.replicas) - sample.ready for sample in during), default=0),
-        held=lowest_blind is None or lowest_blind >= before.wanted,
+        held=held_while_blind([before, *during], before),
     )
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from local.load.chaos.faults import faults
-from local.load.chaos.findings import Window, blind, finding, well
+from local.load.chaos.findings import Window, blind, finding, held_while_blind, well
 from local.load.chaos.report import markdown, observed, row
 from local.load.scenario import SCENARIOS
 from local.load.signals import TRIGGERS
@@ -69,6 +69,13 @@ def test_finding_of_replicas_taken_away_while_blind():
     assert found.recovered is None
     assert "taken away while blind" in observed(found)
     assert "| not seen |" in row(found)
+
+
+def test_a_scale_in_before_the_blindness_is_not_blamed_on_it():
+    blind_at_two = sample(14.0, TWO, desired=2, prometheus=False)
+    three = sample(10.0, [*TWO, replica("c")], desired=3)
+    assert held_while_blind([three, sample(12.0, TWO, desired=2), blind_at_two], three)
+    assert not held_while_blind([three, blind_at_two], three)
 
 
 def test_report_has_a_row_for_each_finding():
