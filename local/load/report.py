@@ -12,10 +12,12 @@ from local.load.run import Run
 from local.load.statistics import (
     Attainment,
     Cost,
+    Eyesight,
     Reaction,
     Validity,
     attainment,
     cost,
+    eyesight,
     failures,
     percentile,
     reaction,
@@ -76,6 +78,7 @@ class Report:
     nodes_after: int
     reaction: Reaction
     returned_after: float | None
+    eyesight: Eyesight
     cost: Cost
     client_cpu_seconds: float
 
@@ -115,6 +118,7 @@ def report(run: Run) -> Report:
         nodes_after=len(run.samples[-1].nodes) if run.samples else 0,
         reaction=reaction(run.samples, starts[burst], run.started_at),
         returned_after=_returned_after(run, burst),
+        eyesight=eyesight(run.samples),
         cost=cost(run.samples, run.target.gpus, MACHINES),
         client_cpu_seconds=run.cpu_seconds,
     )

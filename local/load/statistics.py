@@ -11,7 +11,7 @@ from itertools import pairwise
 from infra.machines import Machine
 from local.load.client import Outcome
 from local.load.observe import Sample
-from local.load.signals import QUEUE
+from local.load.signals import QUEUE, TRIGGERS
 from stacks.config import ServiceLevel
 
 LATE_SECONDS = 0.1
@@ -155,6 +155,34 @@ def _first(samples: Sequence[Sample], burst_at: float, holds: Callable[[Sample],
 def _earliest(times: Sequence[float], origin: float) -> float | None:
     # The API's times have whole seconds, so an event can seem to precede the burst by less than one.
     return max(0.0, min(times) - origin) if times else None
+
+
+@dataclass(frozen=True)
+class Eyesight:
+    """How well the autoscaler saw: of `samples`, how many had what. All three are 0 in a healthy cluster.
+
+    trigger_missing: a trigger without a value in Prometheus, or no answer from it. not_active: the condition
+    ScalingActive is not true. metric_without_value: the HorizontalPodAutoscaler has no current value of one.
+    """
+
+    samples: int
+    trigger_missing: int
+    not_active: int
+    metric_without_value: int
+
+
+def eyesight(samples: Sequence[Sample]) -> Eyesight:
+    scaled = [sample for sample in samples if sample.autoscaler is not None]
+    return Eyesight(
+        samples=len(scaled),
+        trigger_missing=sum(
+            1 for sample in scaled if sample.signals is None or not sample.signals.keys() >= set(TRIGGERS)
+        ),
+        not_active=sum(1 for sample in scaled if sample.autoscaler and sample.autoscaler.active is not True),
+        metric_without_value=sum(
+            1 for sample in scaled if sample.autoscaler and sample.autoscaler.metrics_without_value
+        ),
+    )
 
 
 @dataclass(frozen=True)

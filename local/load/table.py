@@ -147,6 +147,12 @@ def summary(result: Report) -> Table:
         f"{result.nodes_before}, {result.nodes_largest}, {result.nodes_after}",
     )
     table.add_section()
+    seen = result.eyesight
+    table.add_row(
+        "seconds in which a trigger, a current value, ScalingActive was missing",
+        f"{seen.trigger_missing}, {seen.metric_without_value}, {seen.not_active} of {seen.samples}",
+    )
+    table.add_section()
     spent = result.cost
     table.add_row("replica-hours", f"{spent.replica_hours:.3f}")
     table.add_row("GPU-hours used, billed", f"{spent.gpu_hours_used:.3f}, {spent.gpu_hours_billed:.3f}")

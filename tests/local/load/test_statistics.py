@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from infra.machines import MACHINES
-from local.load.statistics import attainment, cost, failures, percentile, reaction, validity
+from local.load.signals import TRIGGERS
+from local.load.statistics import attainment, cost, eyesight, failures, percentile, reaction, validity
 from tests.local.load.samples import EPOCH, model, node, outcome, replica, sample
 
 
@@ -103,3 +104,17 @@ def test_cost_bills_machines_with_or_without_a_replica():
     assert spent.gpu_hours_billed == pytest.approx(2.0)
     assert spent.usd == pytest.approx(2 * MACHINES["g6.2xlarge"].price_per_hour_usd)
     assert spent.prices_as_of == MACHINES["g6.2xlarge"].as_of.isoformat()
+
+
+def test_eyesight_counts_what_the_autoscaler_lacked():
+    seen = eyesight(
+        [
+            sample(0.0),
+            sample(1.0, prometheus=False),
+            sample(2.0, missing=TRIGGERS[1:2]),
+            sample(3.0, active=False),
+            sample(4.0, active=None),
+            sample(5.0, without_value=2),
+        ]
+    )
+    assert (seen.samples, seen.trigger_missing, seen.not_active, seen.metric_without_value) == (6, 2, 2, 1)
