@@ -14,10 +14,10 @@ Engine = Literal["vllm", "sglang", "tgi", "triton"]
 
 @dataclass(frozen=True)
 class Measured:
-    """Figures of a log, GiB per GPU, each in place of the constant or formula that would be used without it.
+    """Figures of a log, GiB per GPU, each instead of the constant or formula otherwise used.
 
     weights_gib: of one GPU's share. activation_gib: peak; in current logs it includes the estimate for CUDA
-    graphs, so that estimate is left out unless cuda_graph_gib is given too. kv_pool_gib replaces the whole sum.
+    graphs, so that is left out unless cuda_graph_gib is given too. kv_pool_gib replaces the whole sum.
     """
 
     usable_gib: float | None = None
@@ -49,8 +49,8 @@ class FitRequest:
     serves the checkpoint as it is. kv_cache_dtype: "auto" keeps 16 bits, "fp8" and the like 8.
     gpu_memory_utilization, max_num_batched_tokens, max_num_seqs: None is the engine's default.
     itl_seconds: mean time between tokens that max_num_seqs must keep for the typical request.
-    machine: where it is to run; adds checks of GPUs, disk, CPU and memory. pod_memory_gib: memory that the pod
-    asks of that machine; None is what the engine needs.
+    machine: where it is to run; adds checks of GPUs, disk, CPU and memory. pod_memory_gib, pod_cpus: what the
+    pod asks of that machine; None is what the engine needs.
     """
 
     model: Model

@@ -1,4 +1,4 @@
-"""The answer: what one replica takes of each of its GPUs, and how many tokens and requests are left room for."""
+"""The answer: what one replica takes of each of its GPUs, and how many requests are left room for."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ JSON_KEYS = (
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the sum: what, how many GiB of one GPU (None for a line that is no memory), and where from."""
+    """One line of the sum: what, how many GiB of one GPU (None if it is no memory), and where from."""
 
     label: str
     gib: float | None
