@@ -64,6 +64,8 @@ def scaled_object_spec(name: str, bounds: ScalingBounds, prometheus_url: str) ->
         "pollingInterval": POLLING_SECONDS,
         # From the last activity to sleep; above 0 replicas the HPA's own stabilisation decides.
         "cooldownPeriod": bounds.sleep_after_seconds,
+        # A model that has just been created stays up as long, so that the verification can ask it.
+        "initialCooldownPeriod": bounds.sleep_after_seconds,
         "minReplicaCount": bounds.minimum,
         "maxReplicaCount": bounds.maximum,
         # When Prometheus cannot be asked, or has no value: keep what runs. Not 0 for a model that may sleep:
