@@ -21,7 +21,8 @@ class Replica:
     """One replica: its model, how it is split over GPUs, and the limits it works within.
 
     quantization: precision to reach while loading; None serves the checkpoint as it is.
-    max_model_len: tokens of prompt and reply together. max_num_seqs: requests computed at once.
+    max_model_len: tokens of prompt and reply together. max_output_tokens: tokens of one reply, whatever a
+    request asks for; None leaves it to max_model_len. max_num_seqs: requests computed at once.
     max_queued_requests: requests that may wait beyond those; more are refused.
     gpu_memory_utilization: share of the usable GPU memory that the engine takes.
     drain_seconds: how long requests in flight may go on once the replica is told to stop.
@@ -35,6 +36,7 @@ class Replica:
     tensor_parallel: int
     quantization: str | None
     max_model_len: int
+    max_output_tokens: int | None
     max_num_seqs: int
     max_queued_requests: int
     gpu_memory_utilization: float

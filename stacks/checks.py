@@ -13,7 +13,7 @@ from serving.models import Model as ModelFacts
 from stacks.capacity import cheapest_machine, machines_needed
 from stacks.config import LocalCluster, Model, NodePool, Stack
 from stacks.problems import Problem
-from stacks.sizing import capacity_of
+from stacks.sizing import capacity_of, replicas_idle
 
 
 def check(stack: Stack) -> list[Problem]:
@@ -106,14 +106,14 @@ def _check_warm_nodes(path: str, pool: NodePool, stack: Stack) -> Iterator[Probl
     machine = cheapest_machine(_machines(pool), gpus=largest)
     if machine is None or pool.warm_nodes == 0:
         return
-    replicas = [model.tensor_parallel for model in models for _ in range(model.replicas.min)]
+    replicas = [model.tensor_parallel for model in models for _ in range(replicas_idle(model))]
     in_use = machines_needed(replicas, machine.accelerator_count)
     if in_use + pool.warm_nodes > pool.max_nodes:
         yield Problem(
             f"{path}.warm_nodes",
-            f"{pool.warm_nodes} warm machines and the {in_use} that replicas.min needs are above max_nodes "
-            f"{pool.max_nodes}: raise max_nodes to {in_use + pool.warm_nodes} or lower warm_nodes to "
-            f"{max(pool.max_nodes - in_use, 0)}",
+            f"{pool.warm_nodes} warm machines and the {in_use} that models need without load are above "
+            f"max_nodes {pool.max_nodes}: raise max_nodes to {in_use + pool.warm_nodes} or lower warm_nodes "
+            f"to {max(pool.max_nodes - in_use, 0)}",
         )
 
 
@@ -124,6 +124,7 @@ def _check_model(path: str, model: Model, stack: Stack) -> Iterator[Problem]:
             f"{model.replicas.min} is above replicas.max {model.replicas.max}: lower one or raise the other",
         )
     yield from _check_warm_replicas(f"{path}.warm_replicas", model)
+    yield from _check_drain(f"{path}.drain_seconds", model)
     load = model.expected_load
     tokens = load.prompt_tokens + load.output_tokens
     if tokens > model.max_model_len:
@@ -154,6 +155,21 @@ def _check_model(path: str, model: Model, stack: Stack) -> Iterator[Problem]:
     if not problems and machines and pools[model.node_pool].accelerator in ACCELERATORS:
         problems += _check_service_level(path, model, pools[model.node_pool])
     yield from problems
+
+
+def _check_drain(path: str, model: Model) -> Iterator[Problem]:
+    """A replica that leaves must outlive the longest reply, or scaling in cuts it off."""
+    limited = model.max_output_tokens is not None
+    tokens = model.max_output_tokens if model.max_output_tokens is not None else model.max_model_len
+    longest = ceil(model.slo.ttft.seconds + tokens * model.slo.itl.seconds)
+    if model.drain_seconds < longest:
+        name = "max_output_tokens" if limited else "max_model_len"
+        yield Problem(
+            path,
+            f"{model.drain_seconds} is shorter than the longest reply within the slo, {longest} s for "
+            f"{name} {tokens}: a replica that leaves would cut it off. Set at least {longest}, or "
+            f"{'lower' if limited else 'set'} max_output_tokens",
+        )
 
 
 def _check_warm_replicas(path: str, model: Model) -> Iterator[Problem]:

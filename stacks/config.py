@@ -127,6 +127,10 @@ class Model(Section):
         description="precision to quantise to while loading; without it the checkpoint is served as it is",
     )
     max_model_len: int = Field(ge=256, description="tokens of prompt and reply together, at least 256")
+    max_output_tokens: Annotated[int, Field(ge=1, description="tokens of one reply at most")] | None = Field(
+        default=None,
+        description="tokens of one reply at most; left out, max_model_len is the only limit",
+    )
     max_num_seqs: (
         Annotated[
             int,

@@ -38,6 +38,7 @@ def replica(model: Model, pool: NodePool) -> Replica:
         tensor_parallel=model.tensor_parallel,
         quantization=model.quantization,
         max_model_len=model.max_model_len,
+        max_output_tokens=model.max_output_tokens,
         max_num_seqs=capacity_of(model, pool.accelerator.name).max_num_seqs,
         max_queued_requests=model.max_queued_requests,
         gpu_memory_utilization=model.gpu_memory_utilization,

@@ -81,11 +81,13 @@ def reply_key(asked: GenerationRequest, prompt: Prompt, index: int) -> int:
 
 
 def planned_lengths(asked: GenerationRequest, prompt: Prompt, key: int, engine: Engine) -> Lengths:
-    """max_tokens where it is given, else a drawn length; within the context in any case.
+    """max_tokens where it is given, else a drawn length; within the context and the server's limit.
 
     A caller who sets max_tokens gets that many: a benchmark asks for a length and means it.
     """
     room = engine.max_model_len - prompt.tokens
+    if engine.max_reply is not None:
+        room = min(room, engine.max_reply)
     tokens = asked.asked_tokens()
     if tokens is not None:
         limit = max(1, min(tokens, room))

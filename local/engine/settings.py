@@ -37,7 +37,10 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Engine:
-    """What runs: the model on its GPUs, the memory that is left, and the limits of a step."""
+    """What runs: the model on its GPUs, the memory that is left, and the limits of a step.
+
+    max_reply: tokens of any one reply, whatever its request asks for; None for no such limit.
+    """
 
     model: Model
     accelerator: Accelerator
@@ -45,6 +48,7 @@ class Engine:
     precision: str
     weights_gib: float
     max_model_len: int
+    max_reply: int | None
     max_running: int
     step_tokens: int
     utilisation: float
@@ -136,6 +140,7 @@ def engine_settings(flags: argparse.Namespace, machine: Machine) -> Engine:
         precision=precision,
         weights_gib=placement.weights_gib,
         max_model_len=max_model_len,
+        max_reply=reply_limit(flags.override_generation_config),
         max_running=max_running,
         step_tokens=step_tokens,
         utilisation=utilisation,
@@ -215,6 +220,18 @@ def context_length(flags: argparse.Namespace, placement: Placement, pool_gib: fl
     if asked == 0:
         raise Refused("max_model_len must be at least 1, got 0.")
     return asked
+
+
+def reply_limit(value: object) -> int | None:
+    """--override-generation-config: of its fields, `max_new_tokens` bounds every reply of the server."""
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        raise Refused("override_generation_config takes a JSON object.")
+    limit = value.get("max_new_tokens")
+    if limit is not None and (not isinstance(limit, int) or limit < 1):
+        raise Refused(f"max_new_tokens must be a whole number of at least 1, got {limit!r}.")
+    return limit
 
 
 def custom_buckets(value: object) -> Mapping[str, Sequence[float]]:

@@ -67,6 +67,10 @@ def arguments(replica: Replica) -> list[str]:
     if replica.quantization is not None and replica.quantization != replica.model.checkpoint:
         # Only to quantise while loading: vLLM reads a quantised checkpoint's own method from its config.json.
         flags["--quantization"] = replica.quantization
+    if replica.max_output_tokens is not None:
+        # In vLLM a default that holds for every request, also for one that asks for more.
+        limit = {"max_new_tokens": replica.max_output_tokens}
+        flags["--override-generation-config"] = json.dumps(limit)
     buckets = _histogram_buckets(replica)
     if buckets:
         flags["--custom-histogram-buckets"] = json.dumps(buckets, sort_keys=True)

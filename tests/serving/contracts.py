@@ -49,6 +49,7 @@ def small_replica(**changes: Any) -> Replica:
         tensor_parallel=1,
         quantization=None,
         max_model_len=16384,
+        max_output_tokens=None,
         max_num_seqs=16,
         max_queued_requests=64,
         gpu_memory_utilization=0.92,

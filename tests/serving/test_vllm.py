@@ -37,6 +37,12 @@ def test_the_queue_bound_counts_running_requests_too():
     assert flags(small_replica(max_num_seqs=16, max_queued_requests=64))["--max-num-queued-reqs"] == "80"
 
 
+def test_a_limit_of_replies_is_the_servers_default_for_all():
+    assert "--override-generation-config" not in flags(small_replica(max_output_tokens=None))
+    found = flags(small_replica(max_output_tokens=2048))
+    assert json.loads(found["--override-generation-config"]) == {"max_new_tokens": 2048}
+
+
 def test_no_revision_no_flag():
     assert "--revision" not in flags(small_replica(revision=None))
 

@@ -116,6 +116,13 @@ def only_problem(path: str, value: object) -> str:
         ),
         ("models.0.max_model_len", 100_000, ["models[0].max_model_len: 100000", "at most 40960"]),
         ("models.0.max_model_len", 1024, ["models[0].max_model_len: 1024", "1200 prompt_tokens + 200"]),
+        ("models.0.drain_seconds", 60, ["models[0].drain_seconds: 60 is shorter", "104 s", "at least 104"]),
+        (
+            "models.0.max_output_tokens",
+            None,
+            ["models[0].drain_seconds: 130", "max_model_len 16384", "at least 821", "set max_output_tokens"],
+        ),
+        ("models.0.max_output_tokens", 0, ["models[0].max_output_tokens: 0", "must be at least 1"]),
         ("models.0.engine", "vlm", ['models[0].engine: "vlm" is not allowed', "Valid: vllm"]),
         ("models.0.name", "Chat", ['models[0].name: "Chat"', "DNS label", "at most 40"]),
         ("models.0.name", "a" * 41, ["models[0].name", "DNS label"]),

@@ -38,6 +38,15 @@ def test_the_context_cuts_a_long_reply():
     assert choice.reason == "length"
 
 
+def test_the_servers_limit_holds_for_every_reply():
+    bounded = replace(ENGINE, max_reply=50)
+    for asked in (completion(max_tokens=80), completion(max_tokens=None, ignore_eos=True)):
+        choice = planned_request(asked, asked.prompts(), bounded).choices[0]
+        assert (choice.sequence.output_tokens, choice.reason) == (50, "length")
+    short = completion(max_tokens=49)
+    assert planned_request(short, short.prompts(), bounded).choices[0].sequence.output_tokens == 49
+
+
 def test_an_unlimited_reply_ends_by_itself_unless_it_must_not():
     drawn = planned(completion(max_tokens=None)).choices[0]
     assert drawn.reason == "stop"

@@ -33,6 +33,13 @@ def test_defaults_depend_on_the_gpu():
     assert large.blocks > 10 * small.blocks
 
 
+def test_the_generation_configuration_bounds_replies():
+    assert engine(QWEN, L4).max_reply is None
+    bounded = engine([*QWEN, "--override-generation-config", '{"max_new_tokens": 512}'], L4)
+    assert bounded.max_reply == 512
+    assert engine([*QWEN, "--override-generation-config", '{"temperature": 0}'], L4).max_reply is None
+
+
 def test_eight_bit_cache_holds_twice_as_much():
     half = engine([*QWEN, "--kv-cache-dtype", "fp8"], H100)
     assert half.blocks == pytest.approx(2 * engine(QWEN, H100).blocks, rel=0.001)
