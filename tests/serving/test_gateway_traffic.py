@@ -267,6 +267,24 @@ def test_a_leaving_pod_finishes_its_streams(tmp_path: Path):
         assert drain.wait(timeout=10) == 0
 
 
+def test_a_leaving_pod_serves_kept_alive_connections_once_more_and_says_close(tmp_path: Path):
+    with serving() as chat, running(tmp_path, {"chat": [chat.port]}, LIMIT) as gateway:
+        kept = http.client.HTTPConnection(gateway.clients, timeout=20)
+        body = json.dumps({"model": "chat"})
+        kept.request("POST", CHAT, body, JSON)
+        assert "connection" not in Reply(kept.getresponse()).headers
+
+        drain = start_drain(gateway, minimum=2, maximum=20)
+        wait_until(lambda: ready(gateway) == 503)
+        kept.request("POST", CHAT, body, JSON)
+        reply = Reply(kept.getresponse())
+        assert (reply.status, reply.headers["connection"]) == (200, "close")
+        kept.close()
+        # The same for who still comes by an old address.
+        assert post(gateway, {"model": "chat"}).headers["connection"] == "close"
+        assert drain.wait(timeout=10) == 0
+
+
 def test_a_drain_gives_up_at_its_limit(tmp_path: Path):
     with serving() as chat, running(tmp_path, {"chat": [chat.port]}, LIMIT) as gateway:
         connection = http.client.HTTPConnection(gateway.clients, timeout=20)
