@@ -16,7 +16,7 @@ from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from infra.cluster import Cluster, NodeClass, Prometheus
-from infra.machines import MACHINES, Machine
+from infra.machines import Machine, machines_of
 from infra.scheduling import GPU_RESOURCE, NODE_POOL_LABEL
 
 ZONE = "local-a"
@@ -34,13 +34,16 @@ KUBECONFIG_EXTENSION = "llm-platform"
 """Entry of a cluster in the kubeconfig under which `make up` notes the addresses of its add-ons. Locally they
 are processes on ports chosen at the first start, so no name in the cluster leads to them."""
 
+IMITATED_CLOUD = "aws"
+"""Whose machines can be bought here."""
+
 CAPACITY_TYPES = ("on-demand", "spot")
 """What can be bought here. No table of spot prices exists, so a spot machine costs as much as on demand."""
 
 
 def karpenter_instance_types() -> str:
     """The machines that Karpenter's KWOK provider can imitate: the JSON of its INSTANCE_TYPES_FILE_PATH."""
-    return json.dumps([_instance_type(machine) for machine in MACHINES.values()], indent=1)
+    return json.dumps([_instance_type(machine) for machine in machines_of(IMITATED_CLOUD)], indent=1)
 
 
 def _instance_type(machine: Machine) -> Mapping[str, object]:

@@ -7,7 +7,7 @@ from math import ceil
 
 from infra.accelerators import ACCELERATORS
 from infra.choices import valid_choices
-from infra.machines import MACHINES, Machine, machines_with
+from infra.machines import MACHINES, Machine, shapes_with
 from serving.models import MODELS
 from serving.models import Model as ModelFacts
 from stacks.capacity import cheapest_machine, machines_needed
@@ -58,7 +58,7 @@ def _check_pool(path: str, pool: NodePool) -> Iterator[Problem]:
         choices = valid_choices(pool.accelerator, ACCELERATORS)
         yield Problem(f"{path}.accelerator", f'"{pool.accelerator}" is unknown: {choices}')
         return
-    fitting = [machine.name for machine in machines_with(pool.accelerator)]
+    fitting = [machine.name for machine in shapes_with(pool.accelerator)]
     for index, name in enumerate(pool.machine_types):
         if name in fitting:
             continue

@@ -8,7 +8,7 @@ from infra.machines import MACHINES, machine
 
 def test_every_machine_can_be_bought_at_its_price():
     types = {item["name"]: item for item in json.loads(karpenter_instance_types())}
-    assert types.keys() == MACHINES.keys()
+    assert types.keys() == {name for name, row in MACHINES.items() if row.cloud == "aws"}
     for name, item in types.items():
         assert {offering["Price"] for offering in item["offerings"]} == {MACHINES[name].price_per_hour_usd}
         assert item["resources"]["nvidia.com/gpu"] == str(MACHINES[name].accelerator_count)

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from infra.accelerators import ACCELERATORS, Accelerator, accelerator
 from infra.choices import UnknownNameError, valid_choices
-from infra.machines import MACHINES, machine, machines_with
+from infra.machines import MACHINES, SHAPES, SYSTEM_MACHINES, UNPRICED, machine, shapes_with
 from infra.tables import read_table
 
 
@@ -22,30 +22,51 @@ def test_an_accelerator_by_name():
     assert accelerator("nvidia-l4").usable_gib == 22.03
 
 
-@pytest.mark.parametrize("name", sorted(MACHINES))
+@pytest.mark.parametrize("name", sorted(SHAPES))
 def test_every_machine_is_consistent(name: str):
-    row = MACHINES[name]
+    row = SHAPES[name]
     assert row.accelerator in ACCELERATORS
     assert row.accelerator_count in (1, 2, 4, 8)
     assert row.allocatable_memory_gib < row.memory_gib
     assert row.allocatable_cpu_millicores < row.cpus * 1000
+    assert row.network_gbps >= 2.5
+
+
+def test_every_machine_has_a_price_or_a_reason_why_not():
+    assert SHAPES.keys() == MACHINES.keys() | UNPRICED.keys()
+    assert not MACHINES.keys() & UNPRICED.keys()
+
+
+@pytest.mark.parametrize("name", sorted(MACHINES))
+def test_every_price_is_plausible_and_says_where_it_comes_from(name: str):
+    row = MACHINES[name]
     # Per GPU: a T4 costs half a dollar, a B300 18. 0 and 700 mean "no price" in some catalogues.
     assert 0.4 < row.price_per_hour_usd / row.accelerator_count < 20
+    if row.spot_price_per_hour_usd is not None:
+        assert 0 < row.spot_price_per_hour_usd <= row.price_per_hour_usd
     assert row.source
     assert row.region
+
+
+@pytest.mark.parametrize("name", sorted(SYSTEM_MACHINES))
+def test_every_system_machine_is_plausible(name: str):
+    row = SYSTEM_MACHINES[name]
+    assert 0.02 < row.price_per_hour_usd / row.cpus < 0.1
+    assert row.source
 
 
 @pytest.mark.parametrize("name", sorted(ACCELERATORS))
 def test_every_accelerator_is_consistent(name: str):
     row = ACCELERATORS[name]
-    assert machines_with(name), "no machine carries it"
+    assert shapes_with(name), "no machine carries it"
     native_fp8 = tuple(int(part) for part in row.compute_capability.split(".")) >= (8, 9)
     assert (row.fp8_tflops is not None) == native_fp8
     assert row.source
 
 
-def test_machines_with_an_accelerator_come_smallest_first():
-    assert [row.name for row in machines_with("nvidia-h100-80gb")] == ["p5.4xlarge", "p5.48xlarge"]
+def test_shapes_with_an_accelerator_come_smallest_first():
+    assert [row.name for row in shapes_with("nvidia-h100-80gb", ("aws",))] == ["p5.4xlarge", "p5.48xlarge"]
+    assert shapes_with("nvidia-l4")[0].name == "g2-standard-4"
 
 
 def test_an_unknown_name_lists_the_nearest():
