@@ -186,7 +186,7 @@ def why_no_value(prometheus: str, model: Model) -> str:
 
 
 def check_autoscaler(prometheus: str, model: Model) -> str:
-    """The HPA is active and has a current value from each trigger."""
+    """The HPA is active, has a current value from each trigger, and has raised the model to its minimum."""
     name, namespace = model["name"], model["namespace"]
     if asleep(prometheus, model):
         return f"autoscaler of model {name}: asleep, until requests arrive"
@@ -210,6 +210,12 @@ def check_autoscaler(prometheus: str, model: Model) -> str:
             raise Failed(
                 f"autoscaler of model {name}: no current value of {metric} ({trigger['signal']}); {described}"
             )
+    replicas = query(prometheus, deployment_replicas(model))
+    if any(asked < model["minimum"] for asked in replicas):
+        raise Failed(
+            f"autoscaler of model {name}: Deployment {namespace}/{name} asks for {replicas[0]:g} replicas, "
+            f"and its minimum is {model['minimum']}; {described}"
+        )
     return f"autoscaler of model {name}: active, {len(model['triggers'])} triggers with a value"
 
 

@@ -117,6 +117,7 @@ def test_a_pod_that_cannot_be_read_is_named():
         (without(ACTIVE), "there is no HPA inference/chat, which KEDA makes from the ScaledObject"),
         ({**GOOD, ACTIVE: [0]}, "its condition ScalingActive is not True"),
         (without(VALUE), "no current value of s0-prometheus (inference:scaling_queue:replicas)"),
+        ({**GOOD, REPLICAS: [0]}, "Deployment inference/chat asks for 0 replicas, and its minimum is 1"),
     ],
 )
 def test_an_autoscaler_that_does_not_work_is_named(known: Mapping[str, list[object]], expected: str):
