@@ -32,7 +32,7 @@ def draw(run: Run, file: Path) -> None:
             _phases(axis, run)
             axis.set_ylim(bottom=0)
             if axis.get_legend_handles_labels()[0]:
-                axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8, frameon=False)
+                axis.legend(loc="upper left", bbox_to_anchor=(1.03, 1.0), fontsize=8, frameon=False)
         axes[-1].set_xlabel("seconds")
         axes[-1].set_xlim(0, run.now)
         figure.suptitle(
@@ -87,16 +87,20 @@ def _latency(axis: Axes, run: Run) -> None:
 
 
 def _autoscaler(axis: Axes, run: Run) -> None:
-    _line(axis, run, _signal(QUEUE), GREY, "queue (requests)")
     for name, colour in zip(TRIGGERS, (BLUE, ORANGE, RED, PURPLE), strict=True):
-        _line(
-            axis,
-            run,
-            _signal(name),
-            colour,
-            f"{name.split(':')[1].removeprefix('scaling_')} (replicas wanted)",
-        )
-    axis.set_ylabel("as the autoscaler sees it")
+        _line(axis, run, _signal(name), colour, f"wanted: {_trigger(name)}")
+    axis.set_ylabel("replicas wanted")
+    # Requests are ten times as many as the replicas that they call for: an axis of their own.
+    queue = axis.twinx()
+    _line(queue, run, _signal(QUEUE), GREY, "queue (requests, right)")
+    queue.grid(visible=False)
+    queue.set_ylim(bottom=0)
+    if queue.get_legend_handles_labels()[0]:
+        queue.legend(loc="lower left", bbox_to_anchor=(1.03, 0.0), fontsize=8, frameon=False)
+
+
+def _trigger(signal: str) -> str:
+    return signal.split(":")[1].removeprefix("scaling_").replace("_", " ")
 
 
 def _capacity(axis: Axes, run: Run) -> None:

@@ -116,7 +116,7 @@ def report(run: Run) -> Report:
         nodes_before=len(run.samples[0].nodes) if run.samples else 0,
         nodes_largest=max((len(sample.nodes) for sample in run.samples), default=0),
         nodes_after=len(run.samples[-1].nodes) if run.samples else 0,
-        reaction=reaction(run.samples, starts[burst], run.started_at),
+        reaction=reaction(run.samples, starts[rising_phase(run)], run.started_at),
         returned_after=_returned_after(run, burst),
         eyesight=eyesight(run.samples),
         cost=cost(run.samples, run.target.gpus, MACHINES),
@@ -135,6 +135,12 @@ def busiest_phase(run: Run) -> int:
     """Index of the phase with the highest rate: the burst."""
     rates = [phase.requests_per_second for phase in run.scenario.phases]
     return rates.index(max(rates))
+
+
+def rising_phase(run: Run) -> int:
+    """Index of the first phase with more load than the run begins with; the busiest if there is none."""
+    rates = [phase.requests_per_second for phase in run.scenario.phases]
+    return next((index for index, rate in enumerate(rates) if rate > rates[0]), busiest_phase(run))
 
 
 def _returned_after(run: Run, burst: int) -> float | None:

@@ -106,14 +106,14 @@ def validity(outcomes: Sequence[Outcome], loop_delays: Sequence[float]) -> Valid
 
 @dataclass(frozen=True)
 class Reaction:
-    """When the cluster answered a burst: seconds after its start; None for what never happened.
+    """When the cluster answered more load: seconds after its rise; None for what never happened.
 
     first_queued: the queue signal rises above 0. decision: the autoscaler (or the Deployment, without one)
     wants more replicas than before. node_created, node_ready: the first new machine. replica_ready: the first
     new replica takes traffic.
     """
 
-    burst_at: float
+    rise_at: float
     first_queued: float | None
     decision: float | None
     node_created: float | None
@@ -121,10 +121,10 @@ class Reaction:
     replica_ready: float | None
 
 
-def reaction(samples: Sequence[Sample], burst_at: float, started_at: float) -> Reaction:
-    """`burst_at`: seconds after the start of the run, which was at `started_at` seconds since the epoch."""
-    before = [sample for sample in samples if sample.at <= burst_at] or list(samples[:1])
-    after = [sample for sample in samples if sample.at > burst_at]
+def reaction(samples: Sequence[Sample], rise_at: float, started_at: float) -> Reaction:
+    """`rise_at`: seconds after the start of the run, which was at `started_at` seconds since the epoch."""
+    before = [sample for sample in samples if sample.at <= rise_at] or list(samples[:1])
+    after = [sample for sample in samples if sample.at > rise_at]
     known_nodes = {node.name for sample in before for node in sample.nodes}
     known_replicas = {replica.name for sample in before for replica in sample.replicas}
     desired_before = before[-1].desired if before else 0
@@ -135,25 +135,25 @@ def reaction(samples: Sequence[Sample], burst_at: float, started_at: float) -> R
         for replica in sample.replicas
         if replica.name not in known_replicas and replica.ready is not None
     }
-    origin = started_at + burst_at
+    origin = started_at + rise_at
     nodes_ready = [node.ready for node in new_nodes.values() if node.ready is not None]
     replicas_ready = [replica.ready for replica in new_replicas.values() if replica.ready is not None]
     return Reaction(
-        burst_at=burst_at,
-        first_queued=_first(after, burst_at, lambda sample: (sample.signals or {}).get(QUEUE, 0.0) > 0),
-        decision=_first(after, burst_at, lambda sample: sample.desired > desired_before),
+        rise_at=rise_at,
+        first_queued=_first(after, rise_at, lambda sample: (sample.signals or {}).get(QUEUE, 0.0) > 0),
+        decision=_first(after, rise_at, lambda sample: sample.desired > desired_before),
         node_created=_earliest([node.created for node in new_nodes.values()], origin),
         node_ready=_earliest(nodes_ready, origin),
         replica_ready=_earliest(replicas_ready, origin),
     )
 
 
-def _first(samples: Sequence[Sample], burst_at: float, holds: Callable[[Sample], bool]) -> float | None:
-    return next((sample.at - burst_at for sample in samples if holds(sample)), None)
+def _first(samples: Sequence[Sample], rise_at: float, holds: Callable[[Sample], bool]) -> float | None:
+    return next((sample.at - rise_at for sample in samples if holds(sample)), None)
 
 
 def _earliest(times: Sequence[float], origin: float) -> float | None:
-    # The API's times have whole seconds, so an event can seem to precede the burst by less than one.
+    # The API's times have whole seconds, so an event can seem to precede the rise by less than one.
     return max(0.0, min(times) - origin) if times else None
 
 

@@ -139,7 +139,7 @@ def summary(result: Report) -> Table:
         ("node ready", answer.node_ready),
         ("new replica ready", answer.replica_ready),
     ):
-        table.add_row(f"from the burst's start to {name}", _seconds(value))
+        table.add_row(f"{name}: after the rise, after the first queued", _both(value, answer.first_queued))
     table.add_row("from the burst's end to the state before", _seconds(result.returned_after))
     table.add_row(
         "replicas, nodes: before, largest, after",
@@ -165,6 +165,12 @@ def summary(result: Report) -> Table:
     table.add_row("CPU time of this client", f"{result.client_cpu_seconds:.1f} s")
     table.add_row("valid", "yes" if result.valid else "[red]NO[/red]: " + "; ".join(result.validity.problems))
     return table
+
+
+def _both(value: float | None, queued: float | None) -> str:
+    """Seconds since the rise, and since the first request had to wait."""
+    since = None if value is None or queued is None else value - queued
+    return f"{_seconds(value)}, {'-' if since is None else f'{since:+.1f} s'}"
 
 
 def _seconds(value: float | None) -> str:

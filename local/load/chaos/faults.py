@@ -40,7 +40,7 @@ class Fault:
 
 
 def faults(blind_seconds: float) -> tuple[Fault, ...]:
-    """All of them, in the order in which they are tried."""
+    """All of them, in the order in which they are tried: the long one last."""
     return (
         Fault("engine", "kill -9 of one of the model's engines", 0, False, _kill_engine, _always),
         _kill_part("karpenter", "Karpenter", blinds=False),
@@ -48,14 +48,6 @@ def faults(blind_seconds: float) -> tuple[Fault, ...]:
         _kill_part("keda-adapter", "KEDA's metrics adapter", blinds=True),
         _kill_part("prometheus", "Prometheus", blinds=True),
         Fault("envoy", "kill -9 of the gateway's Envoy", 0, False, _kill_gateway, _always),
-        Fault(
-            "no-metrics",
-            f"Prometheus stopped for {blind_seconds:g} s",
-            blind_seconds,
-            True,
-            _stop_prometheus,
-            lambda: processes.is_supervised("prometheus"),
-        ),
         Fault(
             "renamed-metric",
             f"the engine's queue and running series renamed for {min(blind_seconds, 60):g} s",
@@ -71,6 +63,14 @@ def faults(blind_seconds: float) -> tuple[Fault, ...]:
             False,
             _limit_pool,
             _always,
+        ),
+        Fault(
+            "no-metrics",
+            f"Prometheus stopped for {blind_seconds:g} s",
+            blind_seconds,
+            True,
+            _stop_prometheus,
+            lambda: processes.is_supervised("prometheus"),
         ),
     )
 

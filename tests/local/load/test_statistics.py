@@ -82,7 +82,7 @@ def test_reaction_tells_the_stages_apart():
             replicas=[replica("a"), replica("b", created=16.0, ready=29.0)],
         ),
     ]
-    seen = reaction(samples, burst_at=10.0, started_at=EPOCH)
+    seen = reaction(samples, rise_at=10.0, started_at=EPOCH)
     assert seen.first_queued == 4.0
     assert seen.decision == 6.0
     assert seen.node_created == 7.0
@@ -91,7 +91,7 @@ def test_reaction_tells_the_stages_apart():
 
 
 def test_reaction_of_a_cluster_that_does_nothing_is_empty():
-    seen = reaction([sample(0.0), sample(5.0)], burst_at=0.0, started_at=EPOCH)
+    seen = reaction([sample(0.0), sample(5.0)], rise_at=0.0, started_at=EPOCH)
     assert (seen.decision, seen.node_created, seen.replica_ready) == (None, None, None)
 
 

@@ -11,6 +11,7 @@ from local.load.cases.variations import CASES, variation
 from local.load.report import report
 from local.load.scenario import SCENARIOS
 from local.paths import ROOT
+from stacks.config import LocalCluster
 from stacks.load import from_file
 from tests.local.load.samples import outcome, run, sample
 
@@ -24,6 +25,7 @@ def test_each_variation_is_a_valid_stack_with_one_model(case, tmp_path: Path):
     stack = from_file("case", tmp_path)
     assert [model.name for model in stack.models] == ["chat"]
     assert len(stack.node_pools) == 1
+    assert isinstance(stack.cluster, LocalCluster)
     assert stack.cluster.node_startup_seconds == 30
     assert (SCENARIOS / f"{case.scenario}.yaml").exists()
 
