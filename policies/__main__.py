@@ -1,0 +1,13 @@
+"""Serves the pack to Pulumi. The only module that may construct PolicyPack: it blocks until it is ended."""
+
+import sys
+from pathlib import Path
+
+# Pulumi starts a pack inside its own folder; the rules import the pure modules of the checkout beside it.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from pulumi_policy import EnforcementLevel, PolicyPack
+
+from policies.pack import DESCRIPTION, NAME, POLICIES
+
+PolicyPack(NAME, POLICIES, enforcement_level=EnforcementLevel.MANDATORY, description=DESCRIPTION)

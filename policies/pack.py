@@ -1,0 +1,14 @@
+"""The policies of the pack. Importable: only __main__.py turns them into a PolicyPack, which blocks."""
+
+from __future__ import annotations
+
+from pulumi_policy import Policy
+
+from policies.rules import gpu_001, gpu_002, gpu_010, rel_003, sec_004
+
+NAME = "llm-platform"
+DESCRIPTION = "Rules for LLM serving on Kubernetes, judged before anything is created."
+
+RULES = (gpu_001.RULE, gpu_002.RULE, gpu_010.RULE, rel_003.RULE, sec_004.RULE)
+
+POLICIES: list[Policy] = [rule.policy() for rule in RULES]
