@@ -35,8 +35,9 @@ per second than the batch of 119, and twice the time per token."""
 
 TARGET_UTILIZATION = 0.8
 """Share of the request rate at which the inter-token latency is just met that a replica is planned for. The
-rest absorbs what arrives while another replica starts, and the errors of the step time (2 to 8 % measured,
-18 % estimated). Published sweeps put the cheapest rule with 99 % attainment between 0.79 and 0.87."""
+rest absorbs what arrives while another replica starts, and the errors of the step time (2 to 8 % where it is
+measured, more where it is estimated). Published sweeps put the cheapest rule with 99 % attainment between
+0.79 and 0.87."""
 
 
 @dataclass(frozen=True)

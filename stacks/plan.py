@@ -49,10 +49,10 @@ class ModelPlan:
     def line(self) -> str:
         """What one replica takes, and so how many the expected load needs."""
         sleeps = ", may sleep" if self.replicas_min == 0 else ""
+        replicas = "1 replica" if self.replicas_expected == 1 else f"{self.replicas_expected} replicas"
         return (
             f"{self.name}: {self.requests_per_second:.2f} requests/s and {self.max_num_seqs} at once per "
-            f"replica ({self.timing} step times), {self.replicas_expected} replicas under "
-            f"expected_load{sleeps}"
+            f"replica ({self.timing} step times), {replicas} under expected_load{sleeps}"
         )
 
 
