@@ -1,0 +1,138 @@
+"""Which model types are known, and by what each differs from a plain Llama.
+
+The facts are those of the model classes in Hugging Face transformers 5.19 and vLLM 0.32.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Family:
+    """attention: grouped-query, the same with a gate on its output, or latent.
+
+    qkv_bias, output_bias: biases where config.json does not say; None reads `attention_bias`.
+    qk_norm: norms of queries and keys over the head (or the whole width). norms: of the hidden size, per
+    layer. mlp_matrices: 3 with a gate, 2 without. windows: which layers keep a window where `layer_types`
+    is not given. expert_width: field that holds the width of an expert. tied: whether embeddings are shared
+    with the output layer where the file does not say.
+    """
+
+    attention: Literal["grouped", "gated", "latent"] = "grouped"
+    qkv_bias: bool | None = None
+    output_bias: bool | None = None
+    qk_norm: Literal["none", "head", "width"] = "none"
+    norms: int = 2
+    mlp_matrices: int = 3
+    windows: Literal["none", "all", "alternate", "pattern", "last", "chunks", "interval"] = "none"
+    window_pattern: int = 0
+    expert_width: str = "moe_intermediate_size"
+    expert_bias: bool = False
+    sinks: bool = False
+    tied: bool = False
+
+
+LLAMA = Family()
+MIXTRAL = Family(windows="all", expert_width="intermediate_size")
+QWEN2 = Family(qkv_bias=True, output_bias=False, windows="last")
+QWEN3 = Family(qk_norm="head", windows="last")
+GEMMA2 = Family(norms=4, windows="alternate", tied=True)
+GEMMA3 = Family(norms=4, qk_norm="head", windows="pattern", window_pattern=6, tied=True)
+LATENT = Family(attention="latent")
+QWEN_HYBRID = Family(attention="gated", qk_norm="head", windows="interval")
+
+FAMILIES = {
+    "llama": LLAMA,
+    "mistral": Family(windows="all"),
+    "ministral": Family(windows="all"),
+    "ministral3": Family(windows="all"),
+    "granite": Family(tied=True),
+    "granitemoe": Family(expert_width="intermediate_size", tied=True),
+    "internlm3": LLAMA,
+    "seed_oss": Family(qkv_bias=True, output_bias=False),
+    "smollm3": Family(tied=True),
+    "arcee": Family(mlp_matrices=2),
+    "phi3": Family(windows="all"),
+    "phimoe": Family(windows="all", expert_width="intermediate_size"),
+    "starcoder2": Family(windows="all", mlp_matrices=2, qkv_bias=True, output_bias=True, tied=True),
+    "nemotron": Family(mlp_matrices=2),
+    "olmo2": Family(qk_norm="width"),
+    "olmo3": Family(qk_norm="width"),
+    "cohere": Family(norms=1, tied=True),
+    "cohere2": Family(norms=1, windows="pattern", window_pattern=4, tied=True),
+    "exaone4": Family(qk_norm="head", windows="pattern", window_pattern=4),
+    "gemma": Family(tied=True),
+    "gemma2": GEMMA2,
+    "gemma3_text": GEMMA3,
+    "gemma4_text": Family(norms=4, qk_norm="head", windows="pattern", window_pattern=6, tied=True),
+    "qwen2": QWEN2,
+    "qwen2_vl_text": QWEN2,
+    "qwen2_5_vl_text": QWEN2,
+    "qwen2_moe": QWEN2,
+    "qwen3": QWEN3,
+    "qwen3_vl_text": QWEN3,
+    "qwen3_moe": QWEN3,
+    "qwen3_vl_moe_text": QWEN3,
+    "qwen3_next": QWEN_HYBRID,
+    "qwen3_5_text": QWEN_HYBRID,
+    "qwen3_5_moe_text": QWEN_HYBRID,
+    "mixtral": MIXTRAL,
+    "olmoe": Family(qk_norm="width", expert_width="intermediate_size"),
+    "gpt_oss": Family(
+        windows="alternate", expert_width="intermediate_size", expert_bias=True, sinks=True, qkv_bias=True,
+        output_bias=True,
+    ),
+    "llama4_text": Family(windows="chunks", expert_width="intermediate_size"),
+    "glm": Family(qkv_bias=True, output_bias=False),
+    "glm4": Family(qkv_bias=True, output_bias=False, norms=4),
+    "glm4_moe": Family(qkv_bias=True, output_bias=False),
+    "ernie4_5": LLAMA,
+    "ernie4_5_moe": LLAMA,
+    "minimax_m2": Family(qk_norm="width", expert_width="intermediate_size"),
+    "dots1": Family(qk_norm="head"),
+    "deepseek_v2": LATENT,
+    "deepseek_v3": LATENT,
+    "deepseek_v32": LATENT,
+    "kimi_k2": LATENT,
+    "glm4_moe_lite": LATENT,
+    "glm_moe_dsa": LATENT,
+}  # fmt: skip
+"""By `model_type` of the text model."""
+
+TEXT_MODELS = {
+    "gemma3": "gemma3_text",
+    "gemma4": "gemma4_text",
+    "gemma4_unified": "gemma4_text",
+    "mistral3": "mistral",
+    "llama4": "llama4_text",
+    "qwen2_vl": "qwen2_vl_text",
+    "qwen2_5_vl": "qwen2_5_vl_text",
+    "qwen3_vl": "qwen3_vl_text",
+    "qwen3_vl_moe": "qwen3_vl_moe_text",
+    "qwen3_5": "qwen3_5_text",
+    "qwen3_5_moe": "qwen3_5_moe_text",
+    "kimi_k25": "kimi_k2",
+    "kimi_vl": "deepseek_v3",
+    "llava": "llama",
+}
+"""Multimodal model types, and the text model where `text_config` does not name its own."""
+
+UNSUPPORTED = {
+    "deepseek_v4": "its cache holds several compressed groups: fit it from the log of a start",
+    "deepseek_v41": "its cache holds several compressed groups: fit it from the log of a start",
+    "gemma3n": "its per-layer embeddings and shared caches follow no formula here",
+    "gemma3n_text": "its per-layer embeddings and shared caches follow no formula here",
+    "nemotron_h": "its Mamba-2 layers follow no formula here yet",
+    "kimi_linear": "its delta attention follows no formula here yet",
+    "kimi_k3": "its delta attention follows no formula here yet",
+    "mamba": "a model without attention is not served with a KV cache",
+    "mamba2": "a model without attention is not served with a KV cache",
+    "bert": "an encoder generates no text and has no KV cache",
+    "whisper": "speech models are not covered",
+    "t5": "encoder-decoder models are not covered",
+    "mimo_v2_flash": "its mixture of attention shapes follows no formula here yet",
+    "minimax_m3_vl": "its sparse attention follows no formula here yet",
+}
+"""Model types that are known and cannot be computed, with the reason."""
