@@ -27,18 +27,22 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
     parser.add_argument("--rate", type=float, default=300.0, help="requests/s at which latency is measured")
     parser.add_argument(
-        "--vllm-router",
-        action="store_const",
-        const=True,
-        default=False,
-        help="compare with vllm-router, installed beside the other tools (100 MB)",
+        "--rivals",
+        nargs="*",
+        choices=["vllm-router"],
+        default=[],
+        help="compare with these, too; each is installed beside the other tools (vllm-router: 100 MB)",
     )
     parser.add_argument("--json", type=Path, default=ROOT / "docs" / "gateway-benchmark.json")
     parser.add_argument("--report", type=Path, default=ROOT / "docs" / "gateway-benchmark.md")
     arguments = parser.parse_args()
     console = Console(highlight=False, soft_wrap=True)
     plan = Plan(
-        arguments.rounds, arguments.connections, arguments.seconds, arguments.rate, arguments.vllm_router
+        arguments.rounds,
+        arguments.connections,
+        arguments.seconds,
+        arguments.rate,
+        tuple(arguments.rivals),
     )
     try:
         with work_folder() as folder:

@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from typing import cast
 
-from local.gateway_benchmark.upstream import MODEL
+from local.gateway_benchmark.upstream import MODEL, Shape
 
 PROMPT_BYTES = 2000
 """About 500 tokens of text, as in a short chat."""
@@ -43,11 +43,11 @@ class Latencies:
     late: int
 
 
-def request(port: int, *, stream: bool) -> bytes:
+def request(port: int, shape: Shape) -> bytes:
     body = json.dumps(
         {
             "model": MODEL,
-            "stream": stream,
+            "stream": shape == "streamed",
             "max_tokens": 20,
             "messages": [{"role": "user", "content": "word " * (PROMPT_BYTES // 5)}],
         },
@@ -143,9 +143,9 @@ class Connections:
         await asyncio.sleep(0)  # the sockets are closed in the loop's next turn
 
 
-async def saturate(port: int, connections: int, seconds: float, *, stream: bool) -> Throughput:
+async def saturate(port: int, connections: int, seconds: float, shape: Shape) -> Throughput:
     """As many requests as go through in this time, one at a time on each connection. Raises BadAnswer."""
-    data = request(port, stream=stream)
+    data = request(port, shape)
     async with Connections(port) as lines, asyncio.timeout(seconds + ANSWER_SECONDS):
         ready = [await lines.add() for _ in range(connections)]
         began = time.perf_counter()
@@ -163,10 +163,10 @@ async def saturate(port: int, connections: int, seconds: float, *, stream: bool)
 
 
 async def pace(
-    port: int, connections: int, rate: float, seconds: float, seed: int, *, stream: bool
+    port: int, connections: int, rate: float, seconds: float, seed: int, shape: Shape
 ) -> Latencies:
     """Poisson arrivals at `rate` per second, whatever becomes of earlier ones. Raises BadAnswer."""
-    data = request(port, stream=stream)
+    data = request(port, shape)
     total: list[float] = []
     first: list[float] = []
     late = 0

@@ -8,23 +8,30 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import psutil
 import uvloop
 
 from local.gateway_benchmark.client import Latencies, Throughput, pace, saturate
 from local.gateway_benchmark.servers import Server, envoy, upstream, vllm_router
+from local.gateway_benchmark.upstream import Shape
+
+Rival = Literal["vllm-router"]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """rounds of: `seconds` of saturation with `connections`, whole and streamed; then `seconds` at `rate`."""
+    """rounds of: `seconds` of saturation with `connections`, whole and streamed; then `seconds` at `rate`.
+
+    rivals: other gateways to compare with.
+    """
 
     rounds: int
     connections: int
     seconds: float
     rate: float
-    routers: bool
+    rivals: tuple[Rival, ...]
 
 
 @dataclass
@@ -44,7 +51,7 @@ class Measured:
     late: int = 0
 
 
-SHAPES = {"whole": False, "streamed": True}
+SHAPES: tuple[Shape, ...] = ("whole", "streamed")
 
 
 def pin(pid: int, core: int) -> bool:
@@ -64,7 +71,7 @@ def measure(plan: Plan, folder: Path, say: Callable[[str], None]) -> tuple[list[
     with contextlib.ExitStack() as running:
         up = running.enter_context(upstream(folder))
         servers = [up, running.enter_context(envoy(folder, up.port))]
-        if plan.routers:
+        if "vllm-router" in plan.rivals:
             servers.append(running.enter_context(vllm_router(folder, up.port)))
         pinned = len(cores) > 1
         if pinned:
@@ -76,26 +83,24 @@ def measure(plan: Plan, folder: Path, say: Callable[[str], None]) -> tuple[list[
         for number in range(plan.rounds):
             for server, result in zip(servers, results, strict=True):
                 say(f"round {number + 1} of {plan.rounds}: {server.name}")
-                for shape, stream in SHAPES.items():
-                    _saturate(plan, server, result, shape, stream)
-                    _pace(plan, server, result, shape, stream, number)
+                for shape in SHAPES:
+                    _saturate(plan, server, result, shape)
+                    _pace(plan, server, result, shape, number)
     return results, pinned
 
 
-def _saturate(plan: Plan, server: Server, result: Measured, shape: str, stream: bool) -> None:
+def _saturate(plan: Plan, server: Server, result: Measured, shape: Shape) -> None:
     before = _cpu_seconds(server.pid)
-    done: Throughput = uvloop.run(saturate(server.port, plan.connections, plan.seconds, stream=stream))
+    done: Throughput = uvloop.run(saturate(server.port, plan.connections, plan.seconds, shape))
     used = _cpu_seconds(server.pid) - before
     result.requests_per_second.setdefault(shape, []).append(done.requests / done.seconds)
     result.per_cpu_second.setdefault(shape, []).append(done.requests / used if used else 0.0)
     result.core_busy.setdefault(shape, []).append(used / done.seconds)
 
 
-def _pace(plan: Plan, server: Server, result: Measured, shape: str, stream: bool, seed: int) -> None:
+def _pace(plan: Plan, server: Server, result: Measured, shape: Shape, seed: int) -> None:
     # The same seed for every server: the same arrivals. Not uvloop: its timers are as coarse as 1 ms.
-    seen: Latencies = asyncio.run(
-        pace(server.port, plan.connections, plan.rate, plan.seconds, seed, stream=stream)
-    )
+    seen: Latencies = asyncio.run(pace(server.port, plan.connections, plan.rate, plan.seconds, seed, shape))
     result.total.setdefault(shape, []).append(seen.total)
     result.first.setdefault(shape, []).append(seen.first)
     result.late += seen.late

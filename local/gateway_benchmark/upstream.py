@@ -9,11 +9,14 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from typing import cast
+from typing import Literal, cast
 
 import uvloop
 
 MODEL = "chat"
+Shape = Literal["whole", "streamed"]
+"""How a reply comes."""
+
 EVENTS = 20
 """Events of a streamed reply, sent at once."""
 

@@ -92,7 +92,7 @@ async def execute(scenario: Scenario, target: Target, tick: Tick, director: Dire
         watching = [asyncio.create_task(_watch(run, observer, tick)), asyncio.create_task(_heartbeat(run))]
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(send(run, arrivals))
+                tasks.create_task(_scenario(run))
                 if director is not None:
                     tasks.create_task(_direct(run, director))
             await _settle(run)
@@ -121,6 +121,12 @@ async def _direct(run: Run, director: Director) -> None:
         run.stopping.set()
 
 
+async def _scenario(run: Run) -> None:
+    """The run's own arrivals, to the end of its last phase, which may be silent."""
+    await send(run, run.arrivals)
+    await _stopped_before(run, run.scenario.seconds)
+
+
 async def surge(run: Run, scenario: Scenario) -> None:
     """Sends the arrivals of another scenario, from now on, on top of the run's own."""
     start = run.now
@@ -145,7 +151,6 @@ async def send(run: Run, arrivals: Sequence[Arrival]) -> None:
                 break
             run.sent += 1
             requests.create_task(one(arrival))
-        await _stopped_before(run, run.scenario.seconds if arrivals is run.arrivals else run.now)
 
 
 async def _stopped_before(run: Run, at: float) -> bool:

@@ -27,14 +27,13 @@ SURGE = "surge"
 class Fault:
     """One thing that goes wrong.
 
-    hold_seconds: how long it lasts before it is undone; 0 for a kill. blinds: whether the autoscaler is meant
-    to lose its metrics. present: whether what was broken runs again, asked once a second.
+    hold_seconds: how long it lasts before it is undone; 0 for a kill. present: whether what was broken runs
+    again, asked once a second.
     """
 
     name: str
     what: str
     hold_seconds: float
-    blinds: bool
     inject: Callable[[Run], Awaitable[Undo | None]]
     present: Callable[[], bool]
 
@@ -42,17 +41,16 @@ class Fault:
 def faults(blind_seconds: float) -> tuple[Fault, ...]:
     """All of them, in the order in which they are tried: the long one last."""
     return (
-        Fault("engine", "kill -9 of one of the model's engines", 0, False, _kill_engine, _always),
-        _kill_part("karpenter", "Karpenter", blinds=False),
-        _kill_part("keda-operator", "the KEDA operator", blinds=True),
-        _kill_part("keda-adapter", "KEDA's metrics adapter", blinds=True),
-        _kill_part("prometheus", "Prometheus", blinds=True),
-        Fault("envoy", "kill -9 of the gateway's Envoy", 0, False, _kill_gateway, _always),
+        Fault("engine", "kill -9 of one of the model's engines", 0, _kill_engine, _always),
+        _kill_part("karpenter", "Karpenter"),
+        _kill_part("keda-operator", "the KEDA operator"),
+        _kill_part("keda-adapter", "KEDA's metrics adapter"),
+        _kill_part("prometheus", "Prometheus"),
+        Fault("envoy", "kill -9 of the gateway's Envoy", 0, _kill_gateway, _always),
         Fault(
             "renamed-metric",
             f"the engine's queue and running series renamed for {min(blind_seconds, 60):g} s",
             min(blind_seconds, 60),
-            True,
             _rename_metrics,
             _always,
         ),
@@ -60,7 +58,6 @@ def faults(blind_seconds: float) -> tuple[Fault, ...]:
             "pool-limit",
             f"the node pool at its limit for {LIMIT_SECONDS:g} s, while a surge asks for more",
             LIMIT_SECONDS,
-            False,
             _limit_pool,
             _always,
         ),
@@ -68,7 +65,6 @@ def faults(blind_seconds: float) -> tuple[Fault, ...]:
             "no-metrics",
             f"Prometheus stopped for {blind_seconds:g} s",
             blind_seconds,
-            True,
             _stop_prometheus,
             lambda: processes.is_supervised("prometheus"),
         ),
@@ -79,11 +75,11 @@ def _always() -> bool:
     return True
 
 
-def _kill_part(program: str, title: str, *, blinds: bool) -> Fault:
+def _kill_part(program: str, title: str) -> Fault:
     async def inject(run: Run) -> None:
         processes.kill(processes.supervised(program))
 
-    return Fault(program, f"kill -9 of {title}", 0, blinds, inject, lambda: processes.is_supervised(program))
+    return Fault(program, f"kill -9 of {title}", 0, inject, lambda: processes.is_supervised(program))
 
 
 async def _kill_engine(run: Run) -> None:

@@ -5,8 +5,9 @@ import asyncio
 import pytest
 
 from local.gateway_benchmark.client import BadAnswer, Throughput, answer_length, pace, request, saturate
+from local.gateway_benchmark.measure import SHAPES
 from local.gateway_benchmark.servers import envoy_configuration
-from local.gateway_benchmark.upstream import EVENTS, STREAMED, WHOLE, Upstream, split_request
+from local.gateway_benchmark.upstream import EVENTS, STREAMED, WHOLE, Shape, Upstream, split_request
 
 HEAD = b"POST / HTTP/1.1\r\n"
 
@@ -46,16 +47,16 @@ async def _with_upstream(measure):
         return await measure(server.sockets[0].getsockname()[1])
 
 
-@pytest.mark.parametrize("stream", [False, True])
-def test_saturation_counts_answers(stream: bool):
-    done: Throughput = asyncio.run(_with_upstream(lambda port: saturate(port, 4, 0.2, stream=stream)))
+@pytest.mark.parametrize("shape", SHAPES)
+def test_saturation_counts_answers(shape: Shape):
+    done: Throughput = asyncio.run(_with_upstream(lambda port: saturate(port, 4, 0.2, shape)))
     assert done.requests > 10
     assert done.seconds == pytest.approx(0.2, abs=0.2)
 
 
-@pytest.mark.parametrize("stream", [False, True])
-def test_paced_requests_are_the_seeds(stream: bool):
-    seen = asyncio.run(_with_upstream(lambda port: pace(port, 2, 200, 0.5, seed=1, stream=stream)))
+@pytest.mark.parametrize("shape", SHAPES)
+def test_paced_requests_are_the_seeds(shape: Shape):
+    seen = asyncio.run(_with_upstream(lambda port: pace(port, 2, 200, 0.5, 1, shape)))
     assert len(seen.total) == pytest.approx(100, abs=40)
     assert all(0 < first <= total for first, total in zip(seen.first, seen.total, strict=True))
 
@@ -69,14 +70,14 @@ def test_other_answers_than_200_end_the_measurement():
     async def go() -> None:
         server = await asyncio.get_running_loop().create_server(Refusing, "127.0.0.1", 0)
         async with server:
-            await saturate(server.sockets[0].getsockname()[1], 1, 0.2, stream=False)
+            await saturate(server.sockets[0].getsockname()[1], 1, 0.2, "whole")
 
     with pytest.raises(BadAnswer, match="503"):
         asyncio.run(go())
 
 
 def test_request_is_whole():
-    data = request(80, stream=True)
+    data = request(80, "streamed")
     found = split_request(data)
     assert found is not None
     assert found[2] == b""

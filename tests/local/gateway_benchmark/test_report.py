@@ -7,7 +7,7 @@ import pytest
 from local.gateway_benchmark.measure import SHAPES, Measured, Plan
 from local.gateway_benchmark.report import document, markdown, rows
 
-PLAN = Plan(rounds=2, connections=4, seconds=1, rate=100, routers=True)
+PLAN = Plan(rounds=2, connections=4, seconds=1, rate=100, rivals=("vllm-router",))
 
 
 def measured(name: str, rate: float, latency: float) -> Measured:
