@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 from typing import Literal
@@ -20,6 +21,12 @@ Component = Literal[
 ]
 
 Precision = Literal["bf16", "fp8", "int8", "int4", "mxfp4", "nvfp4"]
+
+BYTES_PER_VALUE: Mapping[str, float] = {
+    "bf16": 2.0, "fp8": 1.0, "int8": 1.0, "int4": 0.52, "mxfp4": 0.53125, "nvfp4": 0.5625,
+}  # fmt: skip
+"""Bytes of one weight with its scales: int4 in groups of 128 with a 16-bit scale and a 4-bit zero, mxfp4 one
+byte per 32, nvfp4 one per 16. Scales of 8-bit weights are a ten-thousandth."""
 
 LINEAR: frozenset[Component] = frozenset(
     {"attention", "linear attention", "mlp", "experts", "shared experts"}

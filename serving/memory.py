@@ -17,8 +17,8 @@ import yaml
 from pydantic import ConfigDict, TypeAdapter
 
 from infra.accelerators import Accelerator
+from serving.architecture import BYTES_PER_VALUE
 from serving.models import Model
-from serving.timing import BYTES_PER_VALUE
 
 GIB = 1024**3
 

@@ -1,10 +1,11 @@
-"""Facts about models, by their Hugging Face id: what decides memory, parallelism and speed."""
+"""Facts about models, by Hugging Face id or from a config.json: what decides memory and parallelism."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,53 +13,133 @@ from pydantic import ConfigDict
 
 from infra.choices import UnknownNameError
 from infra.tables import read_table
+from serving.architecture import Architecture, AttentionCache, LatentCache, Precision, Quantization
+from serving.huggingface import architecture, read_config
+from serving.weights import ONLINE_FP8, checkpoint_gib, gpu_weights_gib, whole
 
 
 @dataclass(frozen=True)
-class Model:
-    """One model.
-
-    parameters_billion, active_parameters_billion: in all, and used per token (they differ for experts).
-    max_context: tokens, without rope scaling beyond the model's own configuration.
-    checkpoint: precision of the weights in the repository.
-    weights_gib: memory of one replica's weights over all its GPUs, by precision: bf16, fp8, int4, mxfp4.
-    full_attention_layers: layers that keep keys and values for the whole context; None means all of them.
-    """
+class ModelRow:
+    """A row of data/models.yaml. config: fields of the repository's config.json."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     name: str
     parameters_billion: float
     active_parameters_billion: float
-    layers: int
-    hidden_size: int
-    attention_heads: int
-    kv_heads: int
-    head_dim: int
-    vocabulary: int
-    max_context: int
-    checkpoint: str
-    weights_gib: Mapping[str, float]
+    config: Mapping[str, object]
     as_of: date
     source: str
-    full_attention_layers: int | None = None
 
-    def kv_bytes_per_token(self, bytes_per_value: int = 2) -> int:
-        """Key and value cache of one token in one replica, over all its GPUs, bytes.
 
-        2 (key and value) x layers x kv_heads x head_dim x bytes_per_value. Layers that keep only a window or
-        a recurrent state are not counted: their cost is per sequence, not per token.
-        """
-        layers = self.layers if self.full_attention_layers is None else self.full_attention_layers
-        return 2 * layers * self.kv_heads * self.head_dim * bytes_per_value
+@dataclass(frozen=True)
+class Model:
+    """One model.
+
+    name: Hugging Face id, or the path of the config.json it was read from. parameters_billion,
+    active_parameters_billion: in all, and used per token (they differ for experts). architecture: everything
+    that its config.json says.
+    """
+
+    name: str
+    parameters_billion: float
+    active_parameters_billion: float
+    architecture: Architecture
+    as_of: date | None
+    source: str
 
     @property
+    def layers(self) -> int:
+        return len(self.architecture.layers)
+
+    @property
+    def hidden_size(self) -> int:
+        return self.architecture.hidden_size
+
+    @property
+    def attention_heads(self) -> int:
+        return self.architecture.attention_heads
+
+    @property
+    def kv_heads(self) -> int:
+        """Heads of keys and values; 1 for latent attention, whose cache is the same on every GPU."""
+        return self.architecture.kv_heads
+
+    @property
+    def head_dim(self) -> int:
+        return self.architecture.head_dim
+
+    @property
+    def vocabulary(self) -> int:
+        return self.architecture.vocabulary
+
+    @property
+    def max_context(self) -> int:
+        """Tokens, with the rope scaling of the model's own configuration and no other."""
+        return self.architecture.max_context
+
+    @property
+    def checkpoint(self) -> Precision:
+        """Precision of the weights in the repository."""
+        return self.architecture.quantization.precision
+
+    @cached_property
+    def full_attention_layers(self) -> int:
+        """Layers that keep something of every token, however long the context is."""
+        return sum(
+            isinstance(layer.cache, LatentCache)
+            or (isinstance(layer.cache, AttentionCache) and layer.cache.grows)
+            for layer in self.architecture.layers
+        )
+
+    @cached_property
+    def weights_gib(self) -> Mapping[str, float]:
+        """Memory of the weights on one GPU, by the precisions that can be served: the checkpoint's own, and
+        of a 16-bit checkpoint also what quantising while loading makes of it."""
+        served = {self.checkpoint: self.architecture.quantization}
+        if self.checkpoint == "bf16":
+            served["fp8"] = ONLINE_FP8
+        return {precision: self._weights_gib(method) for precision, method in served.items()}
+
+    @cached_property
     def download_gib(self) -> float:
         """What a start without a cache downloads and keeps on disk."""
-        return self.weights_gib[self.checkpoint]
+        return checkpoint_gib(self.architecture)
+
+    def kv_bytes_per_token(self, bytes_per_value: int = 2) -> int:
+        """Bytes that each further token of a long context adds to the cache of one replica on all its GPUs.
+
+        Per layer 2 (key and value) x kv_heads x head_dim x bytes_per_value, or the latent vector's width.
+        Layers that keep only a window or a recurrent state cost per sequence, not per token.
+        """
+        values = 0
+        for layer in self.architecture.layers:
+            if isinstance(layer.cache, LatentCache):
+                values += layer.cache.width + layer.cache.index_width
+            elif isinstance(layer.cache, AttentionCache) and layer.cache.grows:
+                values += layer.cache.values_per_token(tensor_parallel=1)
+        return values * bytes_per_value
+
+    def _weights_gib(self, quantization: Quantization) -> float:
+        return gpu_weights_gib(self.architecture, quantization, 1, whole(self.architecture))
 
 
-MODELS = read_table(Path(__file__).parent / "data" / "models.yaml", Model)
+def _model(row: ModelRow) -> Model:
+    described = architecture(row.config, f"serving/data/models.yaml: {row.name}")
+    return Model(
+        name=row.name,
+        parameters_billion=row.parameters_billion,
+        active_parameters_billion=row.active_parameters_billion,
+        architecture=described,
+        as_of=row.as_of,
+        source=row.source,
+    )
+
+
+MODELS: Mapping[str, Model] = {
+    name: _model(row)
+    for name, row in read_table(Path(__file__).parent / "data" / "models.yaml", ModelRow).items()
+}
 
 
 def model(name: str) -> Model:
@@ -67,3 +148,27 @@ def model(name: str) -> Model:
         return MODELS[name]
     except KeyError:
         raise UnknownNameError("model", name, MODELS) from None
+
+
+def is_config_path(name_or_path: str) -> bool:
+    """Whether this names a config.json, or a folder that holds one, rather than a model."""
+    return name_or_path.endswith(".json") or (Path(name_or_path) / "config.json").is_file()
+
+
+def load_model(name_or_path: str) -> Model:
+    """The model of this Hugging Face id, or the one that a config.json describes.
+
+    Raises UnknownNameError for an id that has no row, serving.huggingface.ConfigError for a file that cannot
+    be used, and its UnsupportedModelError for a model whose memory follows no formula here.
+    """
+    if not is_config_path(name_or_path):
+        return model(name_or_path)
+    described = architecture(read_config(Path(name_or_path)), name_or_path)
+    return Model(
+        name=name_or_path,
+        parameters_billion=described.parameters / 1e9,
+        active_parameters_billion=described.active_parameters / 1e9,
+        architecture=described,
+        as_of=None,
+        source=f"{name_or_path}; parameters by formula",
+    )

@@ -22,12 +22,10 @@ from pydantic import ConfigDict, TypeAdapter
 
 from infra.accelerators import Accelerator
 from infra.tables import read_table
+from serving.architecture import BYTES_PER_VALUE
 from serving.models import MODELS, Model
 
 DATA = Path(__file__).parent / "data"
-
-BYTES_PER_VALUE = {"bf16": 2.0, "fp8": 1.0, "int4": 0.52, "mxfp4": 0.531}
-"""Bytes of one weight. int4 counts scales and zeros of groups of 128, mxfp4 has 4.25 bits."""
 
 Basis = Literal["measured", "estimated"]
 

@@ -5,16 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from serving.architecture import LINEAR, Component, Precision, Quantization
+from serving.architecture import BYTES_PER_VALUE, LINEAR, Component, Precision, Quantization
 from serving.huggingface.fields import ConfigError, Fields
 
 SIXTEEN_BIT = Quantization("bf16", None, 2.0, frozenset())
-
-BYTES_PER_VALUE: dict[Precision, float] = {
-    "bf16": 2.0, "fp8": 1.0, "int8": 1.0, "int4": 0.52, "mxfp4": 0.53125, "nvfp4": 0.5625,
-}  # fmt: skip
-"""Bytes of one weight with its scales: int4 in groups of 128 with a 16-bit scale and a 4-bit zero, mxfp4 one
-byte per 32, nvfp4 one per 16. Scales of 8-bit weights are a ten-thousandth."""
 
 EXAMPLES: dict[Component, Sequence[str]] = {
     "attention": ("model.layers.0.self_attn.q_proj", "model.layers.3.self_attn.o_proj"),

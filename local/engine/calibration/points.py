@@ -12,8 +12,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
+from serving.architecture import BYTES_PER_VALUE
 from serving.models import MODELS
-from serving.timing import BYTES_PER_VALUE
 
 SATURATED_MS = 6000
 """A longer time to first token is waiting for memory or batch slots, which is the scheduler's part, not a

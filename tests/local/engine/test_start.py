@@ -13,7 +13,7 @@ def seconds(*flags: str) -> dict[str, float]:
 
 def test_an_8b_model_takes_as_long_as_logs_say():
     stages = seconds()
-    assert stages["loading weights"] == pytest.approx(15.3 / 0.5)
+    assert stages["loading weights"] == pytest.approx(15.26 / 0.5, rel=0.005)
     assert stages["torch.compile"] == pytest.approx(39, rel=0.05)
     assert 60 < sum(stages.values()) < 120
 
