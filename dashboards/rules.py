@@ -40,6 +40,10 @@ BURN_WINDOW_SECONDS = 120
 """Window of the time-to-first-token signals. Shorter ones see too few requests; longer ones still remember
 the burst when it is over."""
 
+GUARD_SETTLE_SECONDS = 60
+"""What waited while replicas were starting gets its late first token in the minute after they are ready: the
+guard looks at lateness only once a whole window of it has begun after that."""
+
 GUARD_EXTRA_PER_BURN = 0.25
 GUARD_EXTRA_MAXIMUM = 0.5
 """Extra replicas of the guard, as a share of the ready ones: a quarter per unit of burn, half at most. The
@@ -252,8 +256,9 @@ def _triggers(model: ScaledModel) -> list[RecordingRule]:
     work: all requests in the system over the number that one replica should have. It acts before anything
     waits.
 
-    guard: ready + extra while first tokens come late although nothing was starting in the whole window that
-    the lateness is measured over, and the window holds enough requests for one of them not to be the budget.
+    guard: ready + extra while first tokens come late although nothing was starting in the window that the
+    lateness is measured over nor in the minute before it, and the window holds enough requests for one of
+    them not to be the budget.
 
     hold: what the Deployment asks for now, while ready replicas cannot be read. The load that they carry is
     missing in the sums above, which still may ask for more.
@@ -290,7 +295,7 @@ def _triggers(model: ScaledModel) -> list[RecordingRule]:
             f"{ready} * (1 + {extra})"
             f" and min_over_time({burn}[{twice}]) > 1 and count_over_time({burn}[{twice}]) >= 2"
             f" and {first} >= {_number(enough)}"
-            f" and max_over_time({pending}[{BURN_WINDOW_SECONDS}s]) == 0"
+            f" and max_over_time({pending}[{BURN_WINDOW_SECONDS + GUARD_SETTLE_SECONDS}s]) == 0"
             f" or 0 * ({ready} + {burn})",
         ),
         RecordingRule(

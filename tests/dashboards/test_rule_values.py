@@ -145,7 +145,9 @@ def test_the_guard_is_silent_within_the_objective(rules_give: Check):
     rules_give(given, Expected(TTFT_GUARD, "10m", 0))
 
 
-def test_the_guard_waits_until_nothing_was_starting_in_its_whole_window(rules_give: Check):
+def test_the_guard_waits_until_nothing_was_starting_in_its_whole_window_and_a_minute_before(
+    rules_give: Check,
+):
     # A third replica is asked for at 5 min and ready at 6 min.
     started = kubernetes("2x19 3x40", "2x23 3x36")
     given = {**started, **engine("a", **LATE), **engine("b")}
@@ -155,7 +157,8 @@ def test_the_guard_waits_until_nothing_was_starting_in_its_whole_window(rules_gi
         Expected(TTFT_GUARD, "5m", 0),
         Expected(TTFT_GUARD, "5m45s", 0),
         Expected(TTFT_GUARD, "7m30s", 0),
-        Expected(TTFT_GUARD, "8m", 4.5),
+        Expected(TTFT_GUARD, "8m30s", 0),
+        Expected(TTFT_GUARD, "9m", 4.5),
     )
 
 
