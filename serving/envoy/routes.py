@@ -32,10 +32,10 @@ WAKE_RETRY_AFTER_SECONDS = 30
 """What a client is told to wait when the model has no replica at all: it sleeps, or its first one starts.
 
 OpenAI's Python client waits as it is told (up to 60 s in older versions, 120 s in newer ones) and tries
-twice more, so its own retries cover 60 s: about twice what a wake-up takes on the local cluster. A machine
-that has to be bought and a first pull of the image take 5 to 10 minutes on a cloud: clients of models that
-sleep there set `max_retries=20`, which covers 10 minutes. A longer wait would save requests and cost each
-client more once the model is up: half of the wait on average.
+twice more, so its own retries cover 60 s: about twice what a wake-up takes on the local cluster. A cold
+start on a cloud takes 6 to 16 minutes (docs/capacity.md): clients of models that sleep there set
+`max_retries=32`, which covers 16 minutes. A longer wait would save requests and cost each client more once
+the model is up: half of the wait on average.
 """
 
 
