@@ -11,9 +11,10 @@ from local.load.statistics import percentile
 
 HEAD = """# What the gateway costs
 
-Written by `make gateway-bench`; do not edit. {date}, {machine}. All servers in front of the same upstream of
-fixed replies, {rounds} rounds in turns in one run; medians of the rounds. Absolute figures are this
-machine's; rows of one table can be compared with each other.
+Written by `make gateway-bench`; do not edit. {date}, {machine}.
+
+All servers in front of the same upstream of fixed replies, {rounds} rounds in turns in one run; medians of
+the rounds. Absolute figures are this machine's; rows of one table can be compared with each other.
 
 {pinning}
 

@@ -55,10 +55,14 @@ def main() -> int:
     console = Console(highlight=False, soft_wrap=True)
     original = yaml.safe_load((ROOT / "stacks" / f"Pulumi.{STACK}.yaml").read_text(encoding="utf-8"))
     results: list[Measured] = []
+    chosen = [case for case in CASES if case.name in arguments.only]
     try:
+        stack = from_file(STACK)
+        for case in chosen:
+            find_target(stack, load_scenario(case.scenario).model)
         with tempfile.TemporaryDirectory(prefix="llm-platform-cases-") as folder:
             try:
-                for case in (case for case in CASES if case.name in arguments.only):
+                for case in chosen:
                     console.print(f"{case.name}: {case.what}")
                     results.append(
                         _measure(case, original, arguments.node_startup_seconds, Path(folder), console.print)
@@ -69,7 +73,8 @@ def main() -> int:
                 _deploy(original, Path(folder) / "original.yaml")
     except (CaseError, TargetError, StackError, DeployError, KubeconfigError) as error:
         console.print(f"[red]error[/red]: {error}")
-        return 1
+        if not results:
+            return 1
     for path, text in (
         (arguments.json, json.dumps(document(results, arguments.node_startup_seconds), indent=2) + "\n"),
         (arguments.report, markdown(results, arguments.node_startup_seconds)),
@@ -77,7 +82,7 @@ def main() -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     console.print(f"written to {arguments.json} and {arguments.report}")
-    return 0 if all(result.failed == 0 for result in results) else 2
+    return 0 if len(results) == len(chosen) and all(result.failed == 0 for result in results) else 2
 
 
 def _measure(
