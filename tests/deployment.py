@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -151,8 +152,13 @@ def _remove(cluster: Cluster, objects: list[dict[str, Any]]) -> None:
         cluster.kubectl(
             *delete, "deployments", "--all", "--cascade=foreground", "-n", namespace, "--wait=false"
         )
-        # What is still draining drains for nobody.
-        cluster.kubectl(*delete, "pods", "--all", "-n", namespace, "--grace-period=0", "--force")
+        eventually(partial(_without_pods, cluster, namespace), f"namespace {namespace} without pods")
     cluster.kubectl(*delete, "--cascade=foreground", "-f", "-", stdin=yaml.safe_dump_all(reversed(objects)))
     left = cluster.kubectl("get", "nodeclaims", "-o", "name")
     assert left == "", f"machines that outlived their pool: {left}"
+
+
+def _without_pods(cluster: Cluster, namespace: str) -> bool:
+    """Deletes all pods at once, what is draining drains for nobody; whether none had to be deleted."""
+    force = ("--grace-period=0", "--force", "--ignore-not-found")
+    return cluster.kubectl("delete", "pods", "--all", "-n", namespace, *force).startswith("No resources")

@@ -24,8 +24,10 @@ request POST /healthcheck/fail >/dev/null || exit 0 # nothing answers: nothing t
 request POST '/drain_listeners?graceful&skip_exit' >/dev/null
 
 while ((SECONDS < DRAIN_MAXIMUM_SECONDS)); do
-  if ((SECONDS >= DRAIN_MINIMUM_SECONDS)) && [[ "$(active_requests)" == 0 ]]; then
-    exit 0
+  if ((SECONDS >= DRAIN_MINIMUM_SECONDS)); then
+    active="$(active_requests)"
+    # No number: a pod that leaves before it has ever listened to clients, or an Envoy that is gone.
+    [[ -z "$active" || "$active" == 0 ]] && exit 0
   fi
   sleep 1
 done

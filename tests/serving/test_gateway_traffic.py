@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -296,6 +297,37 @@ def test_a_drain_gives_up_at_its_limit(tmp_path: Path):
         chat.proceed.set()
         response.read()
         connection.close()
+
+
+def test_a_pod_that_never_listened_to_clients_waits_for_nobody():
+    class Admin(BaseHTTPRequestHandler):
+        """An Envoy without listeners: it has no count of requests, so nothing matches the filter."""
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Nothing: standard error is the test's."""
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+
+        def do_POST(self) -> None:
+            self.do_GET()
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Admin) as admin:
+        thread = threading.Thread(target=admin.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        environment = {
+            **os.environ,
+            "ENVOY_ADMIN": f"127.0.0.1:{admin.server_address[1]}",
+            "DRAIN_MINIMUM_SECONDS": "0",
+            "DRAIN_MAXIMUM_SECONDS": "60",
+        }
+        try:
+            done = subprocess.run(["bash", str(DRAIN_SCRIPT)], env=environment, timeout=10, check=False)
+        finally:
+            admin.shutdown()
+            thread.join()
+    assert done.returncode == 0
 
 
 def test_a_drain_without_envoy_ends_at_once():
