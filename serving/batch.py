@@ -19,6 +19,7 @@ from infra.accelerators import Accelerator
 from serving.limits import default_step_tokens
 from serving.memory import GIB, Placement, kv_pool_gib, weights_gib
 from serving.models import Model
+from serving.steps import ROOM_ABOVE_BATCH, batch_at, step_seconds, step_share_ms
 from serving.timing import Basis, StepTime, step_time
 
 BLOCK_TOKENS = 16
@@ -26,12 +27,6 @@ BLOCK_TOKENS = 16
 
 KV_BYTES_PER_VALUE = 2
 """The cache is kept in 16 bits: no flag of ours changes that."""
-
-ROOM_ABOVE_BATCH = 1.15
-"""`--max-num-seqs` over the batch that meets the service level: the middle of 1.1 to 1.2. Less would queue
-requests that could still be served in time. vLLM's default of 1024 never queues before latency is lost, so an
-autoscaler that watches the queue sees nothing: on a 70B over four H100s, 256 at once give 14 % more requests
-per second than the batch of 119, and twice the time per token."""
 
 TARGET_UTILIZATION = 0.8
 """Share of the request rate at which the inter-token latency is just met that a replica is planned for. The
@@ -128,22 +123,6 @@ def replica_capacity(
         basis=timing.basis,
         source=timing.source,
     )
-
-
-def step_share_ms(timing: StepTime, requests: Requests) -> float:
-    """S: what one request adds to each step, milliseconds."""
-    prompt, output = requests.prompt_tokens, requests.output_tokens
-    return timing.beta_ms * (prompt + output) / (output + 1) + timing.gamma_ms * (prompt + output / 2)
-
-
-def step_seconds(timing: StepTime, batch: float, requests: Requests) -> float:
-    """Mean time between two tokens with a batch of this size."""
-    return (timing.alpha_ms + batch * step_share_ms(timing, requests)) / 1000
-
-
-def batch_at(timing: StepTime, itl_seconds: float, requests: Requests) -> float:
-    """B*: the batch with which a step takes `itl_seconds` on average."""
-    return (itl_seconds * 1000 - timing.alpha_ms) / step_share_ms(timing, requests)
 
 
 def batch_at_share(timing: StepTime, batch: float, requests: Requests) -> float:

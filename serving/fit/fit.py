@@ -1,58 +1,147 @@
-"""Does one replica fit, and how much room is left: the sum of gpu memory, then the cache in blocks."""
+"""Does one replica fit, and how much room is left? The one function that everything else asks."""
 
 from __future__ import annotations
 
-from serving.fit.request import FitRequest
-from serving.fit.result import Fit
-from serving.limits import default_running, default_step_tokens
-from serving.memory import GIB, Placement, kv_pool_gib, weights_gib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-BLOCK_TOKENS = 16
-DEFAULT_UTILIZATION = 0.92
+from serving.fit import node, parallelism
+from serving.fit.concurrency import Pool, growth_per_token, pool_of, reported_tokens, requests_at_once
+from serving.fit.datatypes import unsupported, without_native_units
+from serving.fit.memory import Memory, Setting, memory_by_stage, setting
+from serving.fit.request import FitRequest
+from serving.fit.result import Fit, Line
+
+RISKY_UTILIZATION = 0.93
+"""Above it gpt-oss-20b ran out of memory in the sampler's warm-up at 0.95 on an H100, and started at 0.90."""
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Everything that follows from a request whose fields are valid by themselves."""
+
+    chosen: Setting
+    memories: tuple[Memory, ...]
+    pools: tuple[Pool, ...]
+
+    @property
+    def tightest(self) -> int:
+        """The stage that decides: the one whose pool holds the fewest requests."""
+        context = self.chosen.context
+        return min(range(len(self.pools)), key=lambda index: self.pools[index].concurrency(context))
 
 
 def fit(request: FitRequest) -> Fit:
-    """The answer for one replica. Never raises for a request that cannot run: that is `fits: False`."""
-    model, gpu = request.model, request.accelerator
-    precision = model.checkpoint if request.quantization is None else request.quantization
-    utilization = (
-        DEFAULT_UTILIZATION if request.gpu_memory_utilization is None else request.gpu_memory_utilization
-    )
-    placement = Placement(
-        model=model,
-        accelerator=gpu,
-        weights_gib=weights_gib(model, precision),
-        tensor_parallel=request.tensor_parallel,
-        utilisation=utilization,
-        step_tokens=default_step_tokens(gpu)
-        if request.max_num_batched_tokens is None
-        else request.max_num_batched_tokens,
-        block_size=BLOCK_TOKENS,
-        kv_bytes_per_value=1 if "8" in request.kv_cache_dtype else 2,
-        graphs=True,
-    )
-    pool = kv_pool_gib(placement)
-    blocks = max(0, int(pool * GIB) // placement.block_bytes)
-    context = model.max_context if request.max_model_len is None else request.max_model_len
-    tokens = blocks * BLOCK_TOKENS
-    weights = placement.weights_gib / request.tensor_parallel
-    requested = gpu.usable_gib * utilization
-    fits = tokens >= context
-    typical = context if request.typical_request is None else request.typical_request.tokens
+    """The answer for one replica. A request that cannot run is an answer too, `fits: False` with its reason.
+
+    Raises ValueError for a version, method or data type that does not exist, for the model or at all.
+    """
+    chosen = setting(request)
+    refusals = list(_refusals(chosen))
+    memories = memory_by_stage(chosen)
+    numbers = Numbers(chosen, memories, tuple(pool_of(chosen, one) for one in memories))
+    refusals += _too_large(numbers)
+    return _answer(numbers, refusals)
+
+
+def fits(request: FitRequest) -> bool:
+    """Whether `fit` would say yes, for a search among many."""
+    return fit(request).fits
+
+
+def _refusals(chosen: Setting) -> Iterator[str]:
+    """What is impossible whatever the memory."""
+    request = chosen.request
+    yield from parallelism.problems(request)
+    yield from unsupported(request.model, request.accelerator, chosen.quantization, request.kv_cache_dtype)
+    if not 0 < chosen.utilization <= 1:
+        yield f"gpu_memory_utilization {chosen.utilization:g} is not above 0 and at most 1"
+    if chosen.context > request.model.max_context:
+        yield (
+            f"max_model_len {chosen.context} is more than {request.model.name} can read: at most "
+            f"{request.model.max_context} tokens"
+        )
+    if request.machine is not None:
+        yield from node.problems(request, request.machine)
+
+
+def _too_large(numbers: Numbers) -> Iterator[str]:
+    """What does not fit the memory of a GPU."""
+    chosen, index = numbers.chosen, numbers.tightest
+    memory, pool = numbers.memories[index], numbers.pools[index]
+    gpus = chosen.request.tensor_parallel * chosen.request.pipeline_parallel
+    where = f"{gpus} x {chosen.request.accelerator.name}" if gpus > 1 else chosen.request.accelerator.name
+    if memory.pool <= 0:
+        yield (
+            f"{memory.weights:.2f} GiB of weights and {memory.overhead:.2f} GiB beside them do not fit the "
+            f"{memory.requested:.2f} GiB that the engine takes of each GPU of {where}"
+        )
+    elif pool.concurrency(chosen.context) < 1:
+        longest = pool.longest(chosen.request.model.max_context)
+        shorter = f"the largest context that fits is {longest} tokens" if longest > 0 else "no length fits"
+        yield (
+            f"one request of {chosen.context} tokens needs {pool.needed_gib(chosen.context):.2f} GiB of KV "
+            f"cache on {where}, and {memory.pool:.2f} GiB are left: {shorter}"
+        )
+
+
+def _answer(numbers: Numbers, refusals: Sequence[str]) -> Fit:
+    chosen, index = numbers.chosen, numbers.tightest
+    memory, pool = numbers.memories[index], numbers.pools[index]
+    longest = min(one.longest(chosen.request.model.max_context) for one in numbers.pools)
     return Fit(
-        fits=fits,
-        reason=""
-        if fits
-        else f"one request of {context} tokens does not fit: the longest is {min(tokens, model.max_context)}",
-        usable_gib=gpu.usable_gib,
-        requested_gib=requested,
-        weights_gib=weights,
-        overhead_gib=requested - weights - pool,
-        kv_pool_gib=pool,
-        kv_bytes_per_token=placement.block_bytes // BLOCK_TOKENS,
-        kv_tokens=tokens,
-        max_concurrency=tokens / context,
-        max_context=min(tokens, model.max_context),
-        max_num_seqs=max(1, min(default_running(gpu), tokens // typical)),
-        uncertainty_pct=8.0,
+        fits=not refusals,
+        reason="; ".join(refusals),
+        usable_gib=memory.usable,
+        requested_gib=memory.requested,
+        weights_gib=memory.weights,
+        overhead_gib=memory.overhead,
+        kv_pool_gib=memory.pool,
+        kv_bytes_per_token=growth_per_token(chosen),
+        kv_tokens=reported_tokens(chosen, pool),
+        max_concurrency=pool.concurrency(chosen.context),
+        max_context=longest,
+        max_num_seqs=requests_at_once(chosen, numbers.pools),
+        uncertainty_pct=memory.uncertainty_pct,
+        warnings=tuple(_warnings(numbers)),
+        lines=(*memory.lines, *_cache_lines(numbers)),
+    )
+
+
+def _warnings(numbers: Numbers) -> Iterator[str]:
+    chosen, index = numbers.chosen, numbers.tightest
+    request, memory = chosen.request, numbers.memories[index]
+    yield from without_native_units(request.accelerator, chosen.quantization)
+    if RISKY_UTILIZATION < chosen.utilization <= 1:
+        yield (
+            f"gpu_memory_utilization {chosen.utilization:g} is above {RISKY_UTILIZATION}: the sampler's "
+            "warm-up may run out of memory at start"
+        )
+    concurrency = numbers.pools[index].concurrency(chosen.context)
+    if 1 <= concurrency < 1 + memory.uncertainty_pct / 100:
+        yield (
+            f"the KV pool is only just large enough and known to +-{memory.uncertainty_pct:g} %: the engine "
+            "may refuse to start"
+        )
+    if request.engine in ("sglang", "tgi"):
+        yield f"memory of {request.engine} is estimated: {chosen.release.source}"
+    if request.tensor_parallel > 2 and request.accelerator.interconnect == "pcie":
+        yield (
+            f"{request.accelerator.name} has no NVLink: beyond tensor_parallel 2 the exchange between GPUs "
+            "takes most of a step; pipeline_parallel costs less"
+        )
+
+
+def _cache_lines(numbers: Numbers) -> Iterator[Line]:
+    chosen, index = numbers.chosen, numbers.tightest
+    pool = numbers.pools[index]
+    found = pool.layout
+    groups = ", ".join(f"{group.count} of {group.block_tokens} tokens" for group in found.groups)
+    yield Line("block", None, f"{found.block_bytes} bytes, {found.group_count} groups ({groups} per block)")
+    yield Line("blocks", None, f"{pool.blocks} in the pool")
+    per_request = found.blocks(chosen.context)
+    yield Line(
+        "one request",
+        None,
+        f"{per_request} blocks for {chosen.context} tokens, {pool.needed_gib(chosen.context):.2f} GiB",
     )
