@@ -16,17 +16,13 @@ from dataclasses import dataclass
 from math import floor
 
 from infra.accelerators import Accelerator
+from serving.fit.concurrency import pool_of
+from serving.fit.memory import memory_by_stage, setting
+from serving.fit.request import FitRequest
 from serving.limits import default_step_tokens
-from serving.memory import GIB, Placement, kv_pool_gib, weights_gib
 from serving.models import Model
 from serving.steps import ROOM_ABOVE_BATCH, batch_at, step_seconds, step_share_ms
 from serving.timing import Basis, StepTime, step_time
-
-BLOCK_TOKENS = 16
-"""Tokens per block of vLLM's KV cache on CUDA."""
-
-KV_BYTES_PER_VALUE = 2
-"""The cache is kept in 16 bits: no flag of ours changes that."""
 
 TARGET_UTILIZATION = 0.8
 """Share of the request rate at which the inter-token latency is just met that a replica is planned for. The
@@ -95,18 +91,17 @@ def replica_capacity(
     timing = step_time(model, accelerator, precision, tensor_parallel)
     step_tokens = default_step_tokens(accelerator)
     latency_batch = batch_at(timing, requests.itl_seconds, requests)
-    placement = Placement(
-        model=model,
-        accelerator=accelerator,
-        weights_gib=weights_gib(model, precision),
-        tensor_parallel=tensor_parallel,
-        utilisation=gpu_memory_utilization,
-        step_tokens=step_tokens,
-        block_size=BLOCK_TOKENS,
-        kv_bytes_per_value=KV_BYTES_PER_VALUE,
-        graphs=True,
+    chosen = setting(
+        FitRequest(
+            model=model,
+            accelerator=accelerator,
+            tensor_parallel=tensor_parallel,
+            quantization=precision,
+            gpu_memory_utilization=gpu_memory_utilization,
+        )
     )
-    memory_batch = kv_tokens(placement) / (requests.prompt_tokens + requests.output_tokens)
+    pools = [pool_of(chosen, memory) for memory in memory_by_stage(chosen)]
+    memory_batch = min(pool.concurrency(requests.prompt_tokens + requests.output_tokens) for pool in pools)
     batch = max(1.0, min(latency_batch, memory_batch))
     slots = max(1, floor(ROOM_ABOVE_BATCH * batch)) if max_num_seqs is None else max_num_seqs
     computed = min(batch, slots)
@@ -146,8 +141,3 @@ def first_tokens(timing: StepTime, step_tokens: int, requests: Requests) -> floa
     prompts_per_step = step_tokens / requests.prompt_tokens
     full_step_ms = timing.alpha_ms + timing.beta_ms * step_tokens
     return budget_ms / full_step_ms * prompts_per_step
-
-
-def kv_tokens(placement: Placement) -> int:
-    """Tokens that the KV cache of one replica holds; negative if not even the weights fit."""
-    return int(kv_pool_gib(placement) * GIB) // placement.block_bytes * placement.block_size

@@ -2,33 +2,70 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 from local.engine.refusal import Refused
-from serving.memory import GIB, Placement
+from serving.fit.concurrency import Pool, pool_of
+from serving.fit.memory import Memory, Setting, memory_by_stage, setting
+from serving.fit.request import FitRequest
 
 
-def kv_blocks(placement: Placement, max_model_len: int, pool_gib: float) -> int:
-    """Blocks in the pool. Raises Refused, as vLLM does, if one request of that length does not fit."""
-    if pool_gib <= 0:
-        weights = placement.weights_gib / placement.tensor_parallel
+@dataclass(frozen=True)
+class Placement:
+    """The engine on its GPUs. memory: the sum on each of them; pool: its blocks."""
+
+    chosen: Setting
+    memory: Memory
+    pool: Pool
+
+    @property
+    def block_size(self) -> int:
+        return self.chosen.release.block_tokens
+
+
+def place(request: FitRequest, block_size: int, graphs: bool) -> Placement:
+    """What the engine takes of each GPU. graphs: not with eager mode. Raises Refused on an unknown type."""
+    try:
+        chosen = setting(request)
+        used = replace(
+            chosen.release,
+            block_tokens=block_size,
+            graphs_deducted=chosen.release.graphs_deducted and graphs,
+        )
+        chosen = replace(chosen, release=used)
+        memory = memory_by_stage(chosen)[0]
+        return Placement(chosen, memory, pool_of(chosen, memory))
+    except ValueError as error:
+        raise Refused(str(error)) from None
+
+
+def kv_blocks(placement: Placement, max_model_len: int) -> int:
+    """Blocks in the pool. Raises Refused, as vLLM does, if one request of that length does not fit.
+
+    Of a model whose layers share the pool in several groups, the blocks that as many tokens as the engine
+    reports would take: requests of the emulator hold blocks of one kind.
+    """
+    memory, pool = placement.memory, placement.pool
+    if memory.pool <= 0:
         raise Refused(
             "No available memory for the cache blocks. Try increasing `gpu_memory_utilization` when "
-            f"initializing the engine. {weights:.2f} GiB of weights go on each GPU, which has "
-            f"{placement.accelerator.usable_gib:.2f} GiB."
+            f"initializing the engine. {memory.weights:.2f} GiB of weights go on each GPU, which has "
+            f"{memory.usable:.2f} GiB."
         )
-    blocks = int(pool_gib * GIB) // placement.block_bytes
-    needed = -(-max_model_len // placement.block_size)
-    if needed > blocks:
-        needed_gib = needed * placement.block_bytes / GIB
+    if pool.concurrency(max_model_len) < 1:
         raise Refused(
             f"To serve at least one request with the model's max seq len ({max_model_len}), "
-            f"({needed_gib:.2f} GiB KV cache is needed, which is larger than the available KV cache memory "
-            f"({pool_gib:.2f} GiB). Based on the available memory, the estimated maximum model length is "
-            f"{blocks * placement.block_size}. Try increasing `gpu_memory_utilization` or decreasing "
-            "`max_model_len` when initializing the engine."
+            f"({pool.needed_gib(max_model_len):.2f} GiB KV cache is needed, which is larger than the "
+            f"available KV cache memory ({memory.pool:.2f} GiB). Based on the available memory, the "
+            f"estimated maximum model length is {pool.longest(max_model_len)}. Try increasing "
+            "`gpu_memory_utilization` or decreasing `max_model_len` when initializing the engine."
         )
-    return blocks
+    if pool.layout.group_count == 1:
+        return pool.blocks
+    return int(pool.concurrency(max_model_len) * max_model_len) // placement.block_size
 
 
-def longest_context(placement: Placement, pool_gib: float, longest: int) -> int:
+def longest_context(placement: Placement, longest: int) -> int:
     """The longest request that the pool holds, at most `longest` tokens. Raises Refused if it holds none."""
-    return min(longest, kv_blocks(placement, 1, pool_gib) * placement.block_size)
+    kv_blocks(placement, 1)
+    return placement.pool.longest(longest)

@@ -10,13 +10,14 @@ from typing import TypeVar
 from infra.accelerators import Accelerator
 from infra.choices import UnknownNameError
 from local.engine.machine import Machine
-from local.engine.memory import kv_blocks, longest_context
+from local.engine.memory import Placement, kv_blocks, longest_context, place
 from local.engine.precision import weight_precision
 from local.engine.refusal import Refused
+from serving.fit.request import FitRequest, Measured
 from serving.limits import default_running, default_step_tokens
-from serving.memory import GIB, Placement, kv_pool_gib, weights_gib
 from serving.models import Model, model
 from serving.timing import StepTime, step_time
+from serving.weights import GIB
 
 DEFAULT_UTILISATION = 0.92
 DEFAULT_BLOCK_SIZE = 16
@@ -118,38 +119,40 @@ def engine_settings(flags: argparse.Namespace, machine: Machine) -> Engine:
     if not 0 < utilisation <= 1:
         raise Refused(f"gpu_memory_utilization must be greater than 0 and at most 1, got {utilisation}.")
     kv_cache_dtype = given(flags.kv_cache_dtype, "auto")
-    placement = Placement(
-        model=served,
-        accelerator=gpu,
-        weights_gib=weights_gib(served, precision),
-        tensor_parallel=tensor_parallel,
-        utilisation=utilisation,
-        step_tokens=step_tokens,
-        block_size=at_least("block_size", 1, flags.block_size, DEFAULT_BLOCK_SIZE),
-        kv_bytes_per_value=1 if "8" in kv_cache_dtype else 2,
-        graphs=flags.enforce_eager is not True,
+    given_pool = flags.kv_cache_memory_bytes
+    graphs = flags.enforce_eager is not True
+    placement = place(
+        FitRequest(
+            model=served,
+            accelerator=gpu,
+            tensor_parallel=tensor_parallel,
+            quantization=precision,
+            kv_cache_dtype=kv_cache_dtype,
+            gpu_memory_utilization=utilisation,
+            max_num_batched_tokens=step_tokens,
+            measured=Measured(kv_pool_gib=None if given_pool is None else given_pool / GIB),
+        ),
+        at_least("block_size", 1, flags.block_size, DEFAULT_BLOCK_SIZE),
+        graphs,
     )
-    pool = kv_pool_gib(placement)
-    if flags.kv_cache_memory_bytes is not None:
-        pool = flags.kv_cache_memory_bytes / GIB
-    max_model_len = context_length(flags, placement, pool)
+    max_model_len = context_length(flags, placement)
     return Engine(
         model=served,
         accelerator=gpu,
         tensor_parallel=tensor_parallel,
         precision=precision,
-        weights_gib=placement.weights_gib,
+        weights_gib=placement.memory.weights * tensor_parallel,
         max_model_len=max_model_len,
         max_reply=reply_limit(flags.override_generation_config),
         max_running=max_running,
         step_tokens=step_tokens,
         utilisation=utilisation,
         block_size=placement.block_size,
-        blocks=given(flags.num_gpu_blocks_override, kv_blocks(placement, max_model_len, pool)),
-        kv_pool_gib=pool,
+        blocks=given(flags.num_gpu_blocks_override, kv_blocks(placement, max_model_len)),
+        kv_pool_gib=placement.memory.pool,
         kv_cache_dtype=kv_cache_dtype,
         prefix_caching=flags.enable_prefix_caching is not False,
-        graphs=placement.graphs,
+        graphs=graphs,
         timing=step_time(served, gpu, precision, tensor_parallel),
     )
 
@@ -206,12 +209,12 @@ def check_parallelism(flags: argparse.Namespace, served: Model, tensor_parallel:
         )
 
 
-def context_length(flags: argparse.Namespace, placement: Placement, pool_gib: float) -> int:
+def context_length(flags: argparse.Namespace, placement: Placement) -> int:
     """--max-model-len: given, the model's own, or with `auto` the longest that fits the pool."""
-    longest = placement.model.max_context
+    longest = placement.chosen.request.model.max_context
     asked = at_least("max_model_len", AUTO_LENGTH, flags.max_model_len, longest)
     if asked == AUTO_LENGTH:
-        return longest_context(placement, pool_gib, longest)
+        return longest_context(placement, longest)
     if asked > longest:
         raise Refused(
             f"User-specified max_model_len ({asked}) is greater than the derived max_model_len "

@@ -19,7 +19,7 @@ CPUS_PER_WORKER = 1
 """A worker that shares its core with the scheduler or the HTTP server leaves its GPU idle."""
 
 IMAGE_GIB = {"vllm": 25, "sglang": 30, "tgi": 15, "triton": 35}
-"""Unpacked size of the engine's image and its compressed layers beside it, estimated from 10 to 15 GB pulls."""
+"""Unpacked size of the engine's image and its compressed layers: estimated from 10 to 15 GB pulls."""
 
 CACHE_BESIDES_WEIGHTS_GIB = 10
 """Compiled kernels and graphs, tokenizer files, and room for a second copy of both."""

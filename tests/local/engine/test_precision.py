@@ -5,7 +5,6 @@ import pytest
 from infra.accelerators import accelerator
 from local.engine.precision import weight_precision
 from local.engine.refusal import Refused
-from serving.memory import weights_gib
 from serving.models import model
 
 QWEN = "Qwen/Qwen3-8B"
@@ -52,8 +51,8 @@ def test_old_gpus_have_no_bfloat16():
 
 
 def test_weights_without_a_figure_are_parameters_times_bytes():
-    assert weights_gib(model(QWEN), "fp8") == pytest.approx(8.8, rel=0.005)
+    assert model(QWEN).weights_gib["fp8"] == pytest.approx(8.8, rel=0.005)
     # 1.56 billion of the 14.77 are embeddings and output layer, which stay in 16 bits.
-    assert weights_gib(model("Qwen/Qwen3-14B"), "fp8") == pytest.approx(
+    assert model("Qwen/Qwen3-14B").weights_gib["fp8"] == pytest.approx(
         (14.77e9 + 1.56e9) / 1024**3, rel=0.005
     )
