@@ -83,12 +83,19 @@ class NodePool:
         fitting = [machine for machine in self.machines if machine.accelerator_count >= gpus]
         if not fitting:
             raise ValueError(f"no machine of pool {self.name} has {gpus} GPUs")
+        shares = [machine_share(machine, gpus) for machine in fitting]
         return MachineShare(
             gpus=gpus,
-            cpu_millicores=min(_share(m.allocatable_cpu_millicores, m, gpus) for m in fitting),
-            memory_mib=min(_share(m.allocatable_memory_mib, m, gpus) for m in fitting),
+            cpu_millicores=min(share.cpu_millicores for share in shares),
+            memory_mib=min(share.memory_mib for share in shares),
         )
 
 
-def _share(amount: int, machine: Machine, gpus: int) -> int:
-    return int(amount * SHARE_FOR_PODS * gpus / machine.accelerator_count)
+def machine_share(machine: Machine, gpus: int) -> MachineShare:
+    """What a replica with `gpus` GPUs may use of this machine, in proportion to its GPUs."""
+    part = SHARE_FOR_PODS * gpus / machine.accelerator_count
+    return MachineShare(
+        gpus=gpus,
+        cpu_millicores=int(machine.allocatable_cpu_millicores * part),
+        memory_mib=int(machine.allocatable_memory_mib * part),
+    )

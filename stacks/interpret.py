@@ -5,24 +5,23 @@ from __future__ import annotations
 from dashboards.boards.scaling import BoardModel
 from dashboards.rules import ScaledModel
 from infra.accelerators import accelerator
-from infra.machines import machine
 from infra.scheduling import NodePool
-from serving import models as model_table
+from serving.packing import machines_needed
 from serving.replica import Replica
 from serving.scaling import ScalingBounds
-from stacks.capacity import machines_needed
+from stacks.catalogue import pool_machines
 from stacks.config import Model, Stack
 from stacks.config import NodePool as PoolSection
 from stacks.plan import machine_for
-from stacks.sizing import capacity_of
+from stacks.sizing import capacity_of, facts_of
 
 
-def node_pool(pool: PoolSection) -> NodePool:
-    """The pool that this section of a stack describes."""
+def node_pool(pool: PoolSection, stack: Stack) -> NodePool:
+    """The pool that this section of `stack` describes."""
     return NodePool(
         name=pool.name,
         accelerator=accelerator(pool.accelerator),
-        machines=tuple(machine(name) for name in pool.machine_types),
+        machines=tuple(pool_machines(pool, stack)),
         capacity=pool.capacity,
         max_nodes=pool.max_nodes,
         scale_down_after_seconds=pool.scale_down_after_seconds,
@@ -33,7 +32,7 @@ def replica(model: Model, pool: NodePool) -> Replica:
     """One replica of `model` on a machine of `pool`."""
     return Replica(
         name=model.name,
-        model=model_table.model(model.model),
+        model=facts_of(model),
         revision=model.revision,
         tensor_parallel=model.tensor_parallel,
         quantization=model.quantization,
@@ -94,5 +93,5 @@ def surge(model: Model, stack: Stack) -> int:
     pool = stack.pool(model.node_pool)
     served = [other for other in stack.models if other.node_pool == pool.name]
     gpus = [other.tensor_parallel for other in served for _ in range(other.replicas.max)]
-    per_machine = machine_for(pool, stack.models).accelerator_count
+    per_machine = machine_for(pool, stack).accelerator_count
     return 1 if machines_needed([*gpus, model.tensor_parallel], per_machine) <= pool.max_nodes else 0

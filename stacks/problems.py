@@ -54,6 +54,9 @@ RULES = {
     "tuple_type": "must be a list",
     "too_short": "must not be empty",
     "model_type": "must be a mapping",
+    "model_attributes_type": "must be a mapping",
+    "dict_type": "must be a mapping",
+    "date_type": "must be a day such as 2026-11-24",
 }
 """Types of pydantic's errors in the words of a stack file. A type that is not here keeps pydantic's words."""
 
@@ -81,26 +84,38 @@ def _follows_from_another(details: ErrorDetails, found: list[ErrorDetails]) -> b
 
 
 def _problem(details: ErrorDetails, root: type[BaseModel]) -> Problem:
-    location = _without_tags(details["loc"])
-    path = path_of(location)
+    place = _place(root, details["loc"])
+    path = path_of(place.location)
     match details["type"]:
         case "extra_forbidden":
-            keys = _section_at(root, location[:-1]).model_fields
-            return Problem(path, f"unknown key: {valid_choices(str(location[-1]), keys)}")
+            return Problem(path, f"unknown key: {valid_choices(str(place.location[-1]), place.keys)}")
         case "missing":
-            return Problem(path, f"required key is missing{_description(root, location)}")
+            return Problem(path, f"required key is missing{place.described}")
         case "literal_error":
-            expected = [choice.strip("'") for choice in _expected(details)]
-            value = details["input"]
-            return Problem(path, f"{_shown(value)} is not allowed: {valid_choices(str(value), expected)}")
+            return _not_a_choice(path, details["input"], _expected(details, "expected"))
+        case "union_tag_invalid":
+            tags = details.get("ctx", {})
+            return _not_a_choice(f"{path}.{_key(details)}", tags["tag"], _expected(details, "expected_tags"))
+        case "union_tag_not_found":
+            return Problem(f"{path}.{_key(details)}", f"required key is missing{place.described}")
         case _:
             template = RULES.get(details["type"])
             reason = template.format(**details.get("ctx", {})) if template else details["msg"]
-            return Problem(path, f"{_shown(details['input'])} {reason}{_description(root, location)}")
+            return Problem(path, f"{_shown(details['input'])} {reason}{place.described}")
 
 
-def _expected(details: ErrorDetails) -> list[str]:
-    return details.get("ctx", {})["expected"].replace(" or ", ", ").split(", ")
+def _not_a_choice(path: str, value: object, choices: list[str]) -> Problem:
+    return Problem(path, f"{_shown(value)} is not allowed: {valid_choices(str(value), choices)}")
+
+
+def _key(details: ErrorDetails) -> str:
+    """The key that decides which of several kinds a section is, such as `provider`."""
+    return details.get("ctx", {})["discriminator"].strip("'")
+
+
+def _expected(details: ErrorDetails, entry: str) -> list[str]:
+    listed = details.get("ctx", {})[entry].replace(" or ", ", ").split(", ")
+    return [choice.strip("'") for choice in listed]
 
 
 def _shown(value: object) -> str:
@@ -109,17 +124,44 @@ def _shown(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _without_tags(location: Location) -> Location:
-    """Drops the marks that pydantic puts into a location for a step through a union or a constraint."""
-    return tuple(step for step in location if isinstance(step, int) or ("(" not in step and "[" not in step))
+@dataclass(frozen=True)
+class _Place:
+    """A location without the marks of pydantic, the field that is there, and the keys of its section."""
+
+    location: Location
+    field: FieldInfo | None
+    keys: tuple[str, ...]
+
+    @property
+    def described(self) -> str:
+        if self.field is None:
+            return ""
+        description = self.field.description or _inner_description(self.field)
+        return f" ({description})" if description else ""
 
 
-def _description(root: type[BaseModel], location: Location) -> str:
-    field = _field_at(root, location)
-    description = None if field is None else field.description
-    if field is not None and description is None:
-        description = _inner_description(field)
-    return f" ({description})" if description else ""
+def _place(root: type[BaseModel], location: Location) -> _Place:
+    """Follows `location` from the root, leaving out pydantic's marks for unions, constraints and keys."""
+    steps: list[int | str] = []
+    section: type[BaseModel] | None = root
+    field: FieldInfo | None = None
+    kinds: dict[str, type[BaseModel]] = {}
+    for index, step in enumerate(location):
+        if isinstance(step, str) and step in kinds:
+            section, kinds = kinds[step], {}
+            continue
+        if isinstance(step, int):
+            steps.append(step)
+            continue
+        # Below a mapping with free keys, such as tags, the mapping's own field describes every entry.
+        known = field if section is None else section.model_fields.get(step)
+        if ("(" in step or "[" in step) and (section is None or known is None):
+            continue
+        steps.append(step)
+        field = known
+        if index < len(location) - 1:
+            section, kinds = _model_in(known), _kinds(known)
+    return _Place(tuple(steps), field, () if section is None else tuple(section.model_fields))
 
 
 def _inner_description(field: FieldInfo) -> str | None:
@@ -132,29 +174,27 @@ def _inner_description(field: FieldInfo) -> str | None:
     return None
 
 
-def _field_at(root: type[BaseModel], location: Location) -> FieldInfo | None:
-    names = [step for step in location if isinstance(step, str)]
-    if not names:
-        return None
-    return _section_at(root, location[: location.index(names[-1])]).model_fields.get(names[-1])
+def _kinds(field: FieldInfo | None) -> dict[str, type[BaseModel]]:
+    """The sections that a key such as `provider` chooses from, by its value."""
+    if field is None or not isinstance(field.discriminator, str):
+        return {}
+    return {
+        get_args(kind.model_fields[field.discriminator].annotation)[0]: kind
+        for kind in get_args(field.annotation)
+    }
 
 
-def _section_at(root: type[BaseModel], location: Location) -> type[BaseModel]:
-    """The model that describes the object at `location`."""
-    section = root
-    for step in location:
-        if isinstance(step, str):
-            section = _model_in(section.model_fields[step].annotation) or section
-    return section
+def _model_in(field: FieldInfo | None) -> type[BaseModel] | None:
+    """The section that a field holds, also inside a list or beside None; None for a plain value."""
+    return None if field is None else _model_of(field.annotation)
 
 
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """The first model inside a type such as `tuple[Model, ...]` or `Model | None`."""
+def _model_of(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     if get_origin(annotation) in (tuple, Union, types.UnionType, Annotated):
         for part in get_args(annotation):
-            found = _model_in(part)
+            found = _model_of(part)
             if found is not None:
                 return found
     return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import pulumi
@@ -32,6 +33,9 @@ from serving.workload import ModelServer, ModelServerArgs, rollout_seconds
 from stacks import config
 from stacks.interpret import board_model, node_pool, replica, scaled_model, scaling_bounds, surge
 from stacks.plan import Plan, machine_for, make_plan
+from stacks.plan.judgement import refusals, warnings
+from stacks.plan.text import lines
+from stacks.problems import StackError
 
 ROOT = Path(__file__).resolve().parent.parent
 MIB = 1024 * 1024
@@ -48,12 +52,12 @@ class Platform:
 
 def build(stack: config.Stack) -> Platform:
     """Registers everything that `stack` describes."""
+    local = _local(stack.cluster)
     plan = make_plan(stack)
-    for line in plan.lines():
-        pulumi.log.info(line)
-    cluster = _cluster(stack.cluster)
+    _say(plan)
+    cluster = _cluster(local)
     namespaces = {name: _namespace(name, cluster) for name in (INFERENCE_NAMESPACE, GATEWAY_NAMESPACE)}
-    pools = {pool.name: node_pool(pool) for pool in stack.node_pools}
+    pools = {pool.name: node_pool(pool, stack) for pool in stack.node_pools}
     # Whatever a destroy must remove last is registered first: machines outlive the pods that run on them.
     pool_resources = {
         name: KarpenterNodePool(
@@ -149,6 +153,26 @@ def export(platform: Platform) -> None:
     pulumi.export("plan", platform.plan.exported())
 
 
+def _say(plan: Plan) -> None:
+    """Prints the plan into the preview, and ends it where the plan must not become real."""
+    for line in lines(plan):
+        pulumi.log.info(line)
+    for warning in warnings(plan, date.today()):
+        pulumi.log.warn(warning)
+    problems = refusals(plan)
+    if problems:
+        raise pulumi.RunError(str(StackError(f"Pulumi.{pulumi.get_stack()}.yaml", problems)))
+
+
+def _local(cluster: config.Cluster) -> config.LocalCluster:
+    if isinstance(cluster, config.LocalCluster):
+        return cluster
+    raise pulumi.RunError(
+        f"cluster.provider: {cluster.provider} can be planned (`make plan`) but not built yet: only local "
+        "clusters can. Nothing was changed"
+    )
+
+
 def _cluster(cluster: config.LocalCluster) -> Cluster:
     kubeconfig = ROOT / cluster.kubeconfig
     if not kubeconfig.is_file():
@@ -202,7 +226,7 @@ def _warm_nodes(
                 cluster=cluster,
                 pool=pools[pool.name],
                 count=pool.warm_nodes,
-                gpus=machine_for(pool, stack.models).accelerator_count,
+                gpus=machine_for(pool, stack).accelerator_count,
                 mechanism=pool.warm_capacity,
                 image=image("pause").reference,
             ),
@@ -218,8 +242,9 @@ def _configuration(
 ) -> list[str]:
     """Everything whose change must be proved again."""
     return [
-        # Where the cluster is reached is no part of it; another cluster replaces the Job anyway.
-        stack.model_dump_json(exclude={"cluster"}),
+        # Where the cluster is reached and what it costs are no part of it; another cluster replaces the Job
+        # anyway.
+        stack.model_dump_json(exclude={"cluster", "budget", "price_overrides", "tags"}),
         *(argument for replica in replicas.values() for argument in vllm.arguments(replica)),
         *(json.dumps(rule_group(model)) for model in scaled),
         *(pinned.reference for pinned in IMAGES.values()),

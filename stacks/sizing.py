@@ -2,20 +2,52 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import lru_cache
 from math import ceil
+from pathlib import Path
 
 from infra.accelerators import accelerator
-from serving import models as model_table
+from infra.machines import Machine
+from infra.scheduling import machine_share
 from serving.batch import ReplicaCapacity, Requests, replica_capacity
+from serving.fit import Fit, FitRequest, TypicalRequest, fit
+from serving.models import Model as ModelFacts
+from serving.models import is_config_path, load_model
 from stacks.config import Model
 
+ROOT = Path(__file__).resolve().parent.parent
+"""Folder of Pulumi.yaml, which paths in a stack file are relative to."""
 
+
+def facts_of(model: Model) -> ModelFacts:
+    """What is known of the model that this section names: a row of the table, or a config.json.
+
+    Raises UnknownNameError, serving.huggingface.ConfigError or UnsupportedModelError.
+    """
+    return _facts(model.model)
+
+
+@lru_cache(maxsize=1024)
+def _facts(name_or_path: str) -> ModelFacts:
+    path = ROOT / name_or_path
+    if not is_config_path(str(path)):
+        return load_model(name_or_path)
+    return replace(load_model(str(path)), name=name_or_path)
+
+
+def can_be_split(facts: ModelFacts, tensor_parallel: int) -> bool:
+    """Whether engines can split the model over that many GPUs: heads and vocabulary must divide."""
+    return facts.attention_heads % tensor_parallel == 0 and facts.vocabulary % tensor_parallel == 0
+
+
+@lru_cache(maxsize=8192)
 def capacity_of(model: Model, accelerator_name: str) -> ReplicaCapacity:
     """Capacity of one replica of `model` on GPUs of this kind.
 
     Raises UnknownNameError if either has no row in its table.
     """
-    facts = model_table.model(model.model)
+    facts = facts_of(model)
     return replica_capacity(
         model=facts,
         accelerator=accelerator(accelerator_name),
@@ -29,6 +61,31 @@ def capacity_of(model: Model, accelerator_name: str) -> ReplicaCapacity:
             itl_seconds=model.slo.itl.seconds,
         ),
         max_num_seqs=model.max_num_seqs,
+    )
+
+
+def fit_of(model: Model, machine: Machine) -> Fit:
+    """Whether one replica of `model` fits its share of this machine, and what is left for requests."""
+    share = machine_share(machine, model.tensor_parallel)
+    return fit(
+        FitRequest(
+            model=facts_of(model),
+            accelerator=accelerator(machine.accelerator),
+            engine=model.engine,
+            tensor_parallel=model.tensor_parallel,
+            max_model_len=model.max_model_len,
+            quantization=model.quantization,
+            gpu_memory_utilization=model.gpu_memory_utilization,
+            max_num_seqs=model.max_num_seqs,
+            typical_request=TypicalRequest(
+                prompt_tokens=model.expected_load.prompt_tokens,
+                output_tokens=model.expected_load.output_tokens,
+            ),
+            itl_seconds=model.slo.itl.seconds,
+            machine=machine,
+            pod_memory_gib=share.memory_mib / 1024,
+            pod_cpus=share.cpu_millicores / 1000,
+        )
     )
 
 

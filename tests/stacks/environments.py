@@ -64,3 +64,20 @@ def stack_on(kubeconfig: Path, values: dict[str, Any] | None = None) -> Stack:
     values = local_values() if values is None else values
     kubeconfig.write_text(yaml.safe_dump(KUBECONFIG), encoding="utf-8")
     return parse({**values, "cluster": {**values["cluster"], "kubeconfig": str(kubeconfig)}}, origin="test")
+
+
+AWS_CLUSTER = {
+    "provider": "aws",
+    "name": "test",
+    "region": "us-east-1",
+    "version": "1.36",
+    "zones": 3,
+    "nat_gateways": "per_zone",
+    "api_allowed_cidrs": ["203.0.113.0/24"],
+    "system_nodes": {"machine_type": "m7i.xlarge", "count": 2},
+}
+
+
+def aws_values() -> dict[str, Any]:
+    """The local environment's pools and models on a cluster on AWS."""
+    return {**local_values(), "cluster": copy.deepcopy(AWS_CLUSTER)}

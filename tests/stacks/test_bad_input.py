@@ -66,7 +66,7 @@ def only_problem(path: str, value: object) -> str:
             ["on-demnd"],
             ["node_pools[0].capacity[0]", "did you mean on-demand?", "spot"],
         ),
-        ("node_pools.0.capacity", ["spot", "spot"], ["node_pools[0].capacity[1]", "already used"]),
+        ("node_pools.0.capacity", ["on-demand", "on-demand"], ["node_pools[0].capacity[1]", "already used"]),
         ("node_pools.0.capacity", [], ["node_pools[0].capacity: []", "must not be empty"]),
         ("node_pools.0.capacity", ["reserved"], ["node_pools[0].capacity", "on-demand", "spot"]),
         ("node_pools.0.min_nodes", 1, ["node_pools[0].min_nodes: 1", "replicas.min"]),
@@ -132,7 +132,11 @@ def only_problem(path: str, value: object) -> str:
         ("models.0.gpu_memory_utilization", 0.99, ["models[0].gpu_memory_utilization: 0.99", "0.95"]),
         ("models", {}, ["models: {}", "must be a list"]),
         ("models", [], ["models: []", "must not be empty"]),
-        ("cluster.provider", "aws", ['cluster.provider: "aws" is not allowed', "Valid: local"]),
+        (
+            "cluster.provider",
+            "asw",
+            ['cluster.provider: "asw" is not allowed', "did you mean aws?", "gcp, local"],
+        ),
         ("gateway.max_request_mib", 0, ["gateway.max_request_mib: 0", "must be at least 1"]),
     ],
 )
@@ -163,7 +167,7 @@ def test_weights_that_leave_no_room_for_a_request():
     values["models"][0]["quantization"] = "fp8"
     del values["models"][0]["revision"]
     (line,) = problems(values)
-    assert "models[0].tensor_parallel: weights and one request" in line
+    assert "models[0].tensor_parallel: 1 is not enough" in line
     assert "1 x nvidia-l4" in line
 
 

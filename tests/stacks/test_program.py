@@ -90,7 +90,7 @@ def test_outputs(local: Recording):
     outputs = stack_outputs(local)
     assert outputs["gateway_url"] == "http://127.0.0.1:8080"
     assert outputs["models"] == ["chat", "chat-large"]
-    assert outputs["plan"]["usd_per_hour_min"] == 9.2637
+    assert outputs["plan"]["usd_per_hour"]["minimum"] == 9.2637
 
 
 def test_provider_reads_the_kubeconfig_of_the_stack_file_and_keeps_its_identity(local: Recording):

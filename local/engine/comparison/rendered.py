@@ -26,7 +26,7 @@ def rendered_command_lines() -> list[CommandLine]:
     for path in sorted(STACKS.glob("Pulumi.*.yaml")):
         name = path.name.removeprefix("Pulumi.").removesuffix(".yaml")
         stack = from_file(name)
-        pools = {pool.name: node_pool(pool) for pool in stack.node_pools}
+        pools = {pool.name: node_pool(pool, stack) for pool in stack.node_pools}
         for model in stack.models:
             pool = pools[model.node_pool]
             command = arguments(replica(model, pool))

@@ -57,7 +57,7 @@ def test_each_model_has_a_row_and_the_same_panels_on_one_time_axis() -> None:
 
 def test_every_expression_parses_and_is_recorded_by_the_rules_of_the_same_stack() -> None:
     stack = from_file("local")
-    pools = {pool.name: node_pool(pool) for pool in stack.node_pools}
+    pools = {pool.name: node_pool(pool, stack) for pool in stack.node_pools}
     document = board(tuple(board_model(model) for model in stack.models))
     recorded = {
         rule.record

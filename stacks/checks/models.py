@@ -1,123 +1,24 @@
-"""Rules of a stack file that span several fields or need a table."""
+"""Rules of `models`: each against its own fields, its pool, and what is known of the model."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from math import ceil
 
-from infra.accelerators import ACCELERATORS
-from infra.choices import valid_choices
-from infra.machines import MACHINES, Machine, shapes_with
+from infra.choices import UnknownNameError, valid_choices
+from infra.machines import Machine
+from serving.huggingface import ConfigError, UnsupportedModelError
 from serving.models import MODELS
 from serving.models import Model as ModelFacts
-from stacks.capacity import cheapest_machine, machines_needed
-from stacks.config import LocalCluster, Model, NodePool, Stack
+from serving.packing import cheapest_machine
+from stacks.catalogue import pool_machines
+from stacks.checks.observability import check_burn_rates
+from stacks.config import Model, NodePool, Stack
 from stacks.problems import Problem
-from stacks.sizing import capacity_of, replicas_idle
+from stacks.sizing import capacity_of, facts_of, fit_of
 
 
-def check(stack: Stack) -> list[Problem]:
-    """Every problem of a stack whose sections are each valid by themselves."""
-    return list(_problems(stack))
-
-
-def _problems(stack: Stack) -> Iterator[Problem]:
-    yield from _duplicates("node_pools", [pool.name for pool in stack.node_pools], key=".name")
-    yield from _duplicates("models", [model.name for model in stack.models], key=".name")
-    for index, pool in enumerate(stack.node_pools):
-        yield from _check_pool(f"node_pools[{index}]", pool)
-        yield from _check_capacity(f"node_pools[{index}].capacity", pool, stack.cluster)
-        yield from _check_room(f"node_pools[{index}]", pool, stack)
-        yield from _check_warm_nodes(f"node_pools[{index}]", pool, stack)
-    for index, model in enumerate(stack.models):
-        yield from _check_model(f"models[{index}]", model, stack)
-
-
-def _duplicates(path: str, values: Sequence[str], key: str = "") -> Iterator[Problem]:
-    for index, value in enumerate(values):
-        first = values.index(value)
-        if first != index:
-            place = f"{path}[{index}]{key}"
-            yield Problem(place, f'"{value}" is already used by {path}[{first}]: choose another')
-
-
-def _check_pool(path: str, pool: NodePool) -> Iterator[Problem]:
-    yield from _duplicates(f"{path}.machine_types", pool.machine_types)
-    if pool.min_nodes > pool.max_nodes:
-        yield Problem(
-            f"{path}.min_nodes",
-            f"{pool.min_nodes} is above max_nodes {pool.max_nodes}: lower one or raise the other",
-        )
-    elif pool.min_nodes > 0:
-        yield Problem(
-            f"{path}.min_nodes",
-            f"{pool.min_nodes} is not possible: Karpenter starts machines for pods only. Set 0; "
-            "replicas.min of a model keeps machines running",
-        )
-    if pool.accelerator not in ACCELERATORS:
-        choices = valid_choices(pool.accelerator, ACCELERATORS)
-        yield Problem(f"{path}.accelerator", f'"{pool.accelerator}" is unknown: {choices}')
-        return
-    fitting = [machine.name for machine in shapes_with(pool.accelerator)]
-    for index, name in enumerate(pool.machine_types):
-        if name in fitting:
-            continue
-        known = MACHINES.get(name)
-        reason = "is unknown" if known is None else f"carries {known.accelerator}"
-        choices = valid_choices(name, fitting)
-        yield Problem(
-            f"{path}.machine_types[{index}]",
-            f'"{name}" {reason}, and the pool is {pool.accelerator}: {choices}',
-        )
-
-
-def _check_capacity(path: str, pool: NodePool, cluster: LocalCluster) -> Iterator[Problem]:
-    yield from _duplicates(path, pool.capacity)
-    if set(pool.capacity) == {"reserved"}:
-        yield Problem(
-            path,
-            f"only reserved is not possible: a {cluster.provider} cluster has no reservations. "
-            "Add on-demand or spot",
-        )
-
-
-def _check_room(path: str, pool: NodePool, stack: Stack) -> Iterator[Problem]:
-    """The pool must hold every model at its maximum, or scaling up ends in pods that wait for ever."""
-    models = [model for model in stack.models if model.node_pool == pool.name]
-    largest = max((model.tensor_parallel for model in models), default=0)
-    machine = cheapest_machine(_machines(pool), gpus=largest)
-    if machine is None:
-        return
-    replicas = [model.tensor_parallel for model in models for _ in range(model.replicas.max)]
-    needed = machines_needed(replicas, machine.accelerator_count)
-    if needed > pool.max_nodes:
-        maxima = ", ".join(f"{model.name} {model.replicas.max}" for model in models)
-        yield Problem(
-            f"{path}.max_nodes",
-            f"{pool.max_nodes} machines cannot hold all replicas at replicas.max ({maxima}): that takes "
-            f"{needed} x {machine.name}. Raise max_nodes to {needed} or lower replicas.max",
-        )
-
-
-def _check_warm_nodes(path: str, pool: NodePool, stack: Stack) -> Iterator[Problem]:
-    """Warm machines that the pool's limit never lets it buy would be paid for by nobody and missed by all."""
-    models = [model for model in stack.models if model.node_pool == pool.name]
-    largest = max((model.tensor_parallel for model in models), default=1)
-    machine = cheapest_machine(_machines(pool), gpus=largest)
-    if machine is None or pool.warm_nodes == 0:
-        return
-    replicas = [model.tensor_parallel for model in models for _ in range(replicas_idle(model))]
-    in_use = machines_needed(replicas, machine.accelerator_count)
-    if in_use + pool.warm_nodes > pool.max_nodes:
-        yield Problem(
-            f"{path}.warm_nodes",
-            f"{pool.warm_nodes} warm machines and the {in_use} that models need without load are above "
-            f"max_nodes {pool.max_nodes}: raise max_nodes to {in_use + pool.warm_nodes} or lower warm_nodes "
-            f"to {max(pool.max_nodes - in_use, 0)}",
-        )
-
-
-def _check_model(path: str, model: Model, stack: Stack) -> Iterator[Problem]:
+def check_model(path: str, model: Model, stack: Stack) -> Iterator[Problem]:
     if model.replicas.min > model.replicas.max:
         yield Problem(
             f"{path}.replicas.min",
@@ -125,6 +26,7 @@ def _check_model(path: str, model: Model, stack: Stack) -> Iterator[Problem]:
         )
     yield from _check_warm_replicas(f"{path}.warm_replicas", model)
     yield from _check_drain(f"{path}.drain_seconds", model)
+    yield from check_burn_rates(path, model, stack.observability)
     load = model.expected_load
     tokens = load.prompt_tokens + load.output_tokens
     if tokens > model.max_model_len:
@@ -140,21 +42,43 @@ def _check_model(path: str, model: Model, stack: Stack) -> Iterator[Problem]:
             f"{path}.node_pool",
             f'no pool is called "{model.node_pool}": {choices}. Name one of them or add it under node_pools',
         )
-    facts = MODELS.get(model.model)
-    if facts is None:
+    try:
+        facts = facts_of(model)
+    except UnknownNameError:
         yield Problem(
             f"{path}.model",
-            f'"{model.model}" is unknown: {valid_choices(model.model, MODELS)}. To serve another, add its '
-            "row to serving/data/models.yaml: memory, disk and start-up time depend on it",
+            f'"{model.model}" is unknown: {valid_choices(model.model, MODELS)}. To serve another, name its '
+            "config.json here to plan it, or add its row to serving/data/models.yaml: memory, disk and "
+            "start-up time depend on it",
         )
         return
+    except (ConfigError, UnsupportedModelError) as error:
+        yield Problem(f"{path}.model", f'"{model.model}" cannot be planned: {error}')
+        return
     problems = list(_check_facts(path, model, facts))
-    machines = _machines(pools[model.node_pool]) if model.node_pool in pools else []
+    machines = pool_machines(pools[model.node_pool], stack) if model.node_pool in pools else []
     if machines:
         problems += _check_parallelism(f"{path}.tensor_parallel", model, facts, machines)
-    if not problems and machines and pools[model.node_pool].accelerator in ACCELERATORS:
+    machine = cheapest_machine(machines, model.tensor_parallel)
+    if not problems and machine is not None and pools[model.node_pool].accelerator == machine.accelerator:
+        problems += _check_fit(path, model, machine)
+    if not problems and machine is not None and pools[model.node_pool].accelerator == machine.accelerator:
         problems += _check_service_level(path, model, pools[model.node_pool])
     yield from problems
+
+
+def _check_fit(path: str, model: Model, machine: Machine) -> Iterator[Problem]:
+    """What the engine would refuse at its start, when the machine is already paid for."""
+    found = fit_of(model, machine)
+    if found.fits:
+        return
+    where = f"{model.tensor_parallel} x {machine.accelerator} in {machine.name}"
+    if 0 < found.max_context < model.max_model_len:
+        yield Problem(f"{path}.max_model_len", f"{model.max_model_len} does not fit {where}: {found.reason}")
+    else:
+        yield Problem(
+            f"{path}.tensor_parallel", f"{model.tensor_parallel} is not enough on {where}: {found.reason}"
+        )
 
 
 def _check_drain(path: str, model: Model) -> Iterator[Problem]:
@@ -258,7 +182,3 @@ def _check_parallelism(
     else:
         return
     yield Problem(path, f"{degree} {reason}. Valid: {', '.join(dividing)}")
-
-
-def _machines(pool: NodePool) -> list[Machine]:
-    return [MACHINES[name] for name in pool.machine_types if name in MACHINES]

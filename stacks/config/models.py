@@ -1,90 +1,29 @@
-"""What a stack file may say: the one vocabulary of the platform, as frozen models.
-
-Each model describes one object of the file. A field's description is what its error message says, so it
-states meaning, unit and bounds. Rules that need more than one field, or a table, are in stacks/checks.py.
-"""
+"""`models`: what is served, on which pool, for which load, and what its users are promised."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-NAME_RULE = "a DNS label of at most 40 characters: a-z, 0-9 and -, starting with a letter"
-"""Kubernetes allows 63 and itself adds suffixes of up to 23 to the names of pods and machines."""
-
-Name = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=40, description=NAME_RULE)]
-
-Fraction = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-Capacity = Literal["reserved", "on-demand", "spot"]
+from stacks.config.section import NAME_RULE, Fraction, Name, Seconds, Section
 
 
-class Section(BaseModel):
-    """Base of every object in a stack file: unknown keys are refused, nothing is coerced, nothing changes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class LocalCluster(Section):
-    """A cluster on this machine, started by `make up`."""
-
-    provider: Literal["local"] = Field(description="where the cluster runs")
-    name: Name = Field(description=f"identity of the cluster in Pulumi's state; {NAME_RULE}")
-    kubeconfig: str = Field(
-        min_length=1, description="path of the kubeconfig file, relative to the folder of Pulumi.yaml"
-    )
-    node_startup_seconds: int = Field(
-        ge=0, le=600, description="seconds from buying an imitated machine to its joining the cluster"
-    )
-
-
-class NodePool(Section):
-    """Machines of one accelerator that scale together."""
-
-    name: Name
-    accelerator: str = Field(description="a row of infra/data/accelerators.yaml")
-    machine_types: tuple[str, ...] = Field(
-        min_length=1,
-        strict=False,
-        description="machine types that carry the accelerator",
-    )
-    capacity: tuple[Capacity, ...] = Field(
-        min_length=1, strict=False, description="how machines are bought, in order of preference"
-    )
-    min_nodes: int = Field(default=0, ge=0, le=1000, description="machines kept even when no pod needs them")
-    max_nodes: int = Field(ge=1, le=1000, description="machines at most: the limit of what the pool can cost")
-    warm_nodes: int = Field(
-        default=0,
-        ge=0,
-        le=1000,
-        description="machines kept ready beyond those in use, so that a new replica need not wait for one",
-    )
-    warm_capacity: Literal["placeholder_pods", "capacity_buffer"] = Field(
-        default="placeholder_pods",
-        description="what keeps warm_nodes: pods that give way, or a CapacityBuffer (Karpenter from 1.13 on)",
-    )
-    scale_down_after_seconds: int = Field(
-        ge=0, le=86400, description="seconds that a machine stays empty before it is given back"
-    )
-
-
-class Replicas(Section):
+class Replicas(Section, frozen=True):
     """How many engines serve a model."""
 
     min: int = Field(ge=0, le=1000, description="replicas at least, 0 to 1000; with 0 the model may sleep")
     max: int = Field(ge=1, le=1000, description="replicas at most, 1 to 1000")
 
 
-class LatencyObjective(Section):
+class LatencyObjective(Section, frozen=True):
     """A latency and the share of requests that must keep it."""
 
     seconds: Seconds = Field(description="latency in seconds, above 0")
     objective: Fraction = Field(description="share of requests that keep it, above 0 and below 1")
 
 
-class ServiceLevel(Section):
+class ServiceLevel(Section, frozen=True):
     """What users of a model are promised."""
 
     ttft: LatencyObjective = Field(description="time to first token")
@@ -92,7 +31,7 @@ class ServiceLevel(Section):
     availability: Fraction = Field(description="share of requests answered, above 0 and below 1")
 
 
-class ExpectedLoad(Section):
+class ExpectedLoad(Section, frozen=True):
     """The load that the model is planned for."""
 
     requests_per_second: float = Field(
@@ -102,7 +41,7 @@ class ExpectedLoad(Section):
     output_tokens: int = Field(ge=1, description="tokens of a typical reply")
 
 
-class Model(Section):
+class Model(Section, frozen=True):
     """One model behind the gateway."""
 
     name: Name = Field(description=f"what clients send as `model`, and the Kubernetes name; {NAME_RULE}")
@@ -174,23 +113,3 @@ class Model(Section):
     )
     slo: ServiceLevel
     expected_load: ExpectedLoad
-
-
-class Gateway(Section):
-    """The OpenAI-compatible entrance."""
-
-    replicas: int = Field(ge=1, le=100, description="gateway pods, 1 to 100")
-    max_request_mib: int = Field(ge=1, le=100, description="largest request body in MiB, 1 to 100")
-
-
-class Stack(Section):
-    """A whole environment: everything that a stack file says."""
-
-    cluster: LocalCluster
-    node_pools: tuple[NodePool, ...] = Field(min_length=1, strict=False, description="list of GPU node pools")
-    models: tuple[Model, ...] = Field(min_length=1, strict=False, description="list of models to serve")
-    gateway: Gateway
-
-    def pool(self, name: str) -> NodePool:
-        """The node pool called `name`. The stack must have passed stacks.checks."""
-        return next(pool for pool in self.node_pools if pool.name == name)

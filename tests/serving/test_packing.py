@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.machines import MACHINES, machine
-from stacks.capacity import cheapest_machine, machines_needed
+from serving.packing import cheapest_machine, machines_needed
 
 
 def test_the_cheapest_machine_that_fits():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from infra.machines import Machine
@@ -16,16 +17,20 @@ def cheapest_machine(machines: Iterable[Machine], gpus: int) -> Machine | None:
 def machines_needed(replica_gpus: Sequence[int], gpus_per_machine: int) -> int:
     """Machines that hold these replicas, each given by its number of GPUs.
 
-    First fit, largest first: exact for replica sizes that divide one another (1, 2, 4, 8), which are the
-    sizes that tensor parallelism has in practice. Raises ValueError for a replica larger than a machine.
+    Largest first, each onto the fullest machine with room: exact for replica sizes that divide one another
+    (1, 2, 4, 8), which are the sizes that tensor parallelism has in practice. Machines with as many free GPUs
+    are alike, so they are counted, not listed. Raises ValueError for a replica larger than a machine.
     """
-    free: list[int] = []
+    free: Counter[int] = Counter()
+    machines = 0
     for gpus in sorted(replica_gpus, reverse=True):
         if gpus > gpus_per_machine:
             raise ValueError(f"a replica with {gpus} GPUs does not fit a machine with {gpus_per_machine}")
-        place = next((index for index, left in enumerate(free) if left >= gpus), None)
+        place = min((left for left, count in free.items() if left >= gpus and count > 0), default=None)
         if place is None:
-            free.append(gpus_per_machine - gpus)
+            machines += 1
+            place = gpus_per_machine
         else:
-            free[place] -= gpus
-    return len(free)
+            free[place] -= 1
+        free[place - gpus] += 1
+    return machines

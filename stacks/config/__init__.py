@@ -1,0 +1,83 @@
+"""What a stack file may say: the one vocabulary of the platform, as frozen models.
+
+Each model describes one object of the file. A field's description is what its error message says, so it
+states meaning, unit and bounds. Rules that need more than one field, or a table, are in stacks/checks/.
+"""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from stacks.config.budget import DEFAULT_UTILIZATION, TAG_RULE, Budget, PriceOverride, TagKey, TagValue
+from stacks.config.cluster import (
+    AwsCluster,
+    Cluster,
+    ExistingCluster,
+    GcpCluster,
+    LocalCluster,
+    NodeAutoscaler,
+    SystemNodes,
+)
+from stacks.config.gateway import Gateway
+from stacks.config.models import ExpectedLoad, LatencyObjective, Model, Replicas, ServiceLevel
+from stacks.config.node_pools import Capacity, NodePool
+from stacks.config.observability import BurnRateAlert, Observability
+from stacks.config.section import NAME_RULE, Section
+
+__all__ = [
+    "DEFAULT_UTILIZATION",
+    "NAME_RULE",
+    "AwsCluster",
+    "Budget",
+    "BurnRateAlert",
+    "Capacity",
+    "Cluster",
+    "ExistingCluster",
+    "ExpectedLoad",
+    "Gateway",
+    "GcpCluster",
+    "LatencyObjective",
+    "LocalCluster",
+    "Model",
+    "NodeAutoscaler",
+    "NodePool",
+    "Observability",
+    "PriceOverride",
+    "Replicas",
+    "Section",
+    "ServiceLevel",
+    "Stack",
+    "SystemNodes",
+]
+
+
+class Stack(Section, frozen=True):
+    """A whole environment: everything that a stack file says."""
+
+    cluster: Cluster = Field(description="where everything runs; its key provider decides the others")
+    node_pools: tuple[NodePool, ...] = Field(min_length=1, strict=False, description="list of GPU node pools")
+    models: tuple[Model, ...] = Field(min_length=1, strict=False, description="list of models to serve")
+    gateway: Gateway = Field(description="the OpenAI-compatible entrance")
+    observability: Observability = Field(
+        default=Observability(), description="how long metrics are kept, and what is alerted on"
+    )
+    budget: Budget | None = Field(
+        default=None, description="what the environment may cost; left out, nothing is compared"
+    )
+    price_overrides: tuple[PriceOverride, ...] = Field(
+        default=(), strict=False, description="prices that replace those of infra/data"
+    )
+    tags: dict[TagKey, TagValue] = Field(
+        default={},
+        description="labels of everything that costs money, such as team and cost_center; keys and values "
+        f"have {TAG_RULE}",
+    )
+
+    def pool(self, name: str) -> NodePool:
+        """The node pool called `name`. The stack must have passed stacks.checks."""
+        return next(pool for pool in self.node_pools if pool.name == name)
+
+    @property
+    def utilization(self) -> float:
+        """Share of a replica's throughput that the price of a token rests on."""
+        return DEFAULT_UTILIZATION if self.budget is None else self.budget.utilization

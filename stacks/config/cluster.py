@@ -1,0 +1,103 @@
+"""`cluster`: where everything runs. `provider` decides which keys there are."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from stacks.config.section import NAME_RULE, Name, Section
+
+ClusterName = Annotated[Name, Field(description=f"identity of the cluster in Pulumi's state; {NAME_RULE}")]
+
+Cidr = Annotated[
+    str,
+    Field(
+        pattern=r"^(\d{1,3}\.){3}\d{1,3}/\d{1,2}$",
+        description='an IPv4 network such as "203.0.113.0/24", in quotes',
+    ),
+]
+
+AllowedCidrs = Annotated[
+    tuple[Cidr, ...],
+    Field(
+        strict=False,
+        description="networks that reach the API server from outside; an empty list leaves it private",
+    ),
+]
+
+NodeAutoscaler = Literal["karpenter", "cluster-autoscaler"]
+
+
+class SystemNodes(Section, frozen=True):
+    """Machines without GPUs, for what runs beside the models: gateway, autoscalers, Prometheus."""
+
+    machine_type: str = Field(description="a row of infra/data/system_machines.yaml")
+    count: int = Field(ge=1, le=100, description="machines, 1 to 100; two or more survive the loss of a zone")
+
+
+class LocalCluster(Section, frozen=True):
+    """A cluster on this machine, started by `make up`. Its machines are imitations of AWS's."""
+
+    provider: Literal["local"] = Field(description="where the cluster runs")
+    name: ClusterName
+    kubeconfig: str = Field(
+        min_length=1, description="path of the kubeconfig file, relative to the folder of Pulumi.yaml"
+    )
+    node_startup_seconds: int = Field(
+        ge=0, le=600, description="seconds from buying an imitated machine to its joining the cluster"
+    )
+
+
+class AwsCluster(Section, frozen=True):
+    """A cluster on EKS."""
+
+    provider: Literal["aws"] = Field(description="where the cluster runs")
+    name: ClusterName
+    region: str = Field(
+        pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", description="an AWS region, such as us-east-1; prices follow it"
+    )
+    version: str = Field(pattern=r"^1\.\d{2}$", description='Kubernetes version, such as "1.36", in quotes')
+    zones: int = Field(ge=2, le=6, description="availability zones that the network spans, 2 to 6")
+    nat_gateways: Literal["one", "per_zone"] = Field(
+        description="one for all zones, or per_zone: none of them then depends on another"
+    )
+    api_allowed_cidrs: AllowedCidrs
+    node_autoscaler: NodeAutoscaler = Field(
+        default="karpenter", description="what buys GPU machines; never two on one cluster"
+    )
+    system_nodes: SystemNodes
+
+
+class GcpCluster(Section, frozen=True):
+    """A cluster on GKE, whose own autoscaler buys the machines."""
+
+    provider: Literal["gcp"] = Field(description="where the cluster runs")
+    name: ClusterName
+    project: str = Field(
+        pattern=r"^[a-z][-a-z0-9]{4,28}[a-z0-9]$", description="id of the Google Cloud project"
+    )
+    region: str = Field(
+        pattern=r"^[a-z]+-[a-z]+\d$",
+        description="a Google Cloud region, such as us-central1; prices follow it",
+    )
+    release_channel: Literal["rapid", "regular", "stable", "extended"] = Field(
+        description="how early the cluster gets new versions of Kubernetes"
+    )
+    api_allowed_cidrs: AllowedCidrs
+    system_nodes: SystemNodes
+
+
+class ExistingCluster(Section, frozen=True):
+    """A cluster that a team already has. Its control plane and system machines are not planned."""
+
+    provider: Literal["existing"] = Field(description="where the cluster runs")
+    name: ClusterName
+    kubeconfig: str = Field(
+        min_length=1, description="path of the kubeconfig file, relative to the folder of Pulumi.yaml"
+    )
+    context: str = Field(min_length=1, description="name of the context in that file")
+    node_autoscaler: NodeAutoscaler = Field(description="what buys GPU machines there")
+
+
+Cluster = Annotated[LocalCluster | AwsCluster | GcpCluster | ExistingCluster, Field(discriminator="provider")]

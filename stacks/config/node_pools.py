@@ -1,0 +1,55 @@
+"""`node_pools`: which GPU machines may be bought, and how many."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from stacks.config.section import Name, Section
+
+Capacity = Literal["reserved", "on-demand", "spot"]
+
+
+class NodePool(Section, frozen=True):
+    """Machines of one accelerator that scale together."""
+
+    name: Name
+    accelerator: str = Field(description="a row of infra/data/accelerators.yaml")
+    machine_types: tuple[str, ...] = Field(
+        min_length=1,
+        strict=False,
+        description="machine types that carry the accelerator, rows of infra/data/machines.<cloud>.yaml",
+    )
+    capacity: tuple[Capacity, ...] = Field(
+        min_length=1, strict=False, description="how machines are bought, in order of preference"
+    )
+    min_nodes: int = Field(
+        default=0, ge=0, le=1000, description="machines kept even when no pod needs them, 0 to 1000"
+    )
+    max_nodes: int = Field(
+        ge=1, le=1000, description="machines at most, 1 to 1000: the limit of what the pool can cost"
+    )
+    disk_gib: (
+        Annotated[
+            int, Field(ge=50, le=16384, description="attached disk of each machine in GiB, 50 to 16384")
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="attached disk of each machine in GiB, 50 to 16384, for images and weights; needed where "
+        "the machine types bring no NVMe of their own",
+    )
+    warm_nodes: int = Field(
+        default=0,
+        ge=0,
+        le=1000,
+        description="machines kept ready beyond those in use, 0 to 1000, so that a new replica need not wait",
+    )
+    warm_capacity: Literal["placeholder_pods", "capacity_buffer"] = Field(
+        default="placeholder_pods",
+        description="what keeps warm_nodes: pods that give way, or a CapacityBuffer (Karpenter from 1.13 on)",
+    )
+    scale_down_after_seconds: int = Field(
+        ge=0, le=86400, description="seconds that a machine stays empty before it is given back, 0 to 86400"
+    )

@@ -1,0 +1,10 @@
+"""What an environment amounts to before anything exists: machines, replicas and dollars.
+
+`python -m stacks.plan <stack>` prints it; that needs pydantic, PyYAML and rich, no Pulumi and no credentials.
+The program prints the same figures in a preview and exports them.
+"""
+
+from stacks.plan.figures import FixedCost, ModelPlan, Plan, PoolPlan
+from stacks.plan.make import machine_for, make_plan
+
+__all__ = ["FixedCost", "ModelPlan", "Plan", "PoolPlan", "machine_for", "make_plan"]

@@ -1,0 +1,178 @@
+"""The figures of a plan, and as plain values for a stack output or for scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import date
+
+from serving.cost import Span, TokenPrice, total
+from serving.fit import Fit
+from stacks.config import Budget
+from stacks.plan.cheaper import Cheaper
+
+
+@dataclass(frozen=True)
+class ModelPlan:
+    """One model: what a replica runs on, what it takes, how many there are, and what that costs.
+
+    max_num_seqs: requests that a replica computes at once. requests_per_second: what one replica is planned
+    for. timing: whether these rest on measured or on estimated step times. replicas_min: without load, hot
+    spares included. replicas_expected: under expected_load. usd_per_hour: its share of the machines it is on.
+    tokens: price of a million at the plan's utilization. cheaper: a machine that would cost less, if any.
+    """
+
+    name: str
+    model: str
+    engine: str
+    node_pool: str
+    machine: str
+    accelerator: str
+    tensor_parallel: int
+    max_num_seqs: int
+    requests_per_second: float
+    timing: str
+    replicas_min: int
+    replicas_expected: int
+    replicas_max: int
+    usd_per_hour: Span
+    tokens: TokenPrice
+    fit: Fit
+    cheaper: Cheaper | None
+
+    @property
+    def gpus(self) -> Span:
+        """GPUs that its replicas hold."""
+        return Span(self.replicas_min, self.replicas_expected, self.replicas_max).times(self.tensor_parallel)
+
+
+@dataclass(frozen=True)
+class PoolPlan:
+    """One node pool: machines and their cost.
+
+    usd_per_machine_hour: bought in the preferred way, with its disk. machines: the warm ones included.
+    gpus: that replicas hold. Whole machines are charged, so every other GPU is paid for and idle.
+    """
+
+    name: str
+    machine: str
+    usd_per_machine_hour: float
+    gpus_per_machine: int
+    cpus_per_machine: int
+    machines: Span
+    warm_machines: Span
+    gpus: Span
+    usd_per_hour: Span
+    warm_usd_per_hour: Span
+
+    @property
+    def gpus_idle_min(self) -> float:
+        """GPUs at minimum that nobody uses, on machines that some replica or min_nodes keeps."""
+        in_use = self.machines.minimum - self.warm_machines.minimum
+        return in_use * self.gpus_per_machine - self.gpus.minimum
+
+    @property
+    def usd_per_hour_idle_min(self) -> float:
+        """The share of those GPUs in the price of their machines."""
+        return self.gpus_idle_min / self.gpus_per_machine * self.usd_per_machine_hour
+
+
+@dataclass(frozen=True)
+class FixedCost:
+    """What the environment costs beside GPU machines: control plane, system machines, NAT."""
+
+    label: str
+    usd_per_hour: Span
+
+
+@dataclass(frozen=True)
+class PriceSource:
+    """Where the price of one thing in the plan comes from."""
+
+    what: str
+    region: str
+    as_of: date
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A whole environment. Prices are list prices, unless the stack overrides them.
+
+    region: of the cluster; None where it has none. estimated: spot machines whose price is not known.
+    utilization: share of a replica's throughput that the price of tokens rests on.
+    """
+
+    cluster: str
+    region: str | None
+    models: tuple[ModelPlan, ...]
+    pools: tuple[PoolPlan, ...]
+    fixed: tuple[FixedCost, ...]
+    utilization: float
+    budget: Budget | None
+    prices: tuple[PriceSource, ...]
+    spot_without_price: tuple[str, ...]
+    not_included: tuple[str, ...]
+
+    @property
+    def gpu_usd_per_hour(self) -> Span:
+        return total(pool.usd_per_hour for pool in self.pools)
+
+    @property
+    def usd_per_hour(self) -> Span:
+        return self.gpu_usd_per_hour + total(cost.usd_per_hour for cost in self.fixed)
+
+    @property
+    def prices_as_of(self) -> date:
+        """Day of the oldest price."""
+        return min(price.as_of for price in self.prices)
+
+    @property
+    def price_regions(self) -> tuple[str, ...]:
+        return tuple(sorted({price.region for price in self.prices}))
+
+    def exported(self) -> dict[str, object]:
+        """The plan as plain values. Nothing in it depends on the day it is made."""
+        return {
+            "models": [_exported_model(model) for model in self.models],
+            "node_pools": [_exported_pool(pool) for pool in self.pools],
+            "fixed": [
+                {"label": cost.label, "usd_per_hour": rounded(asdict(cost.usd_per_hour))}
+                for cost in self.fixed
+            ],
+            "usd_per_hour": rounded(asdict(self.usd_per_hour)),
+            "usd_per_month": rounded(asdict(self.usd_per_hour.per_month)),
+            "utilization": self.utilization,
+            "budget": None if self.budget is None else self.budget.model_dump(),
+            "price_region": ", ".join(self.price_regions),
+            "prices_as_of": self.prices_as_of.isoformat(),
+            "spot_without_price": list(self.spot_without_price),
+            "not_included": list(self.not_included),
+        }
+
+
+def _exported_model(model: ModelPlan) -> dict[str, object]:
+    own = asdict(model)
+    del own["tokens"], own["fit"]
+    return {
+        **{key: rounded(value) for key, value in own.items()},
+        "usd_per_month": rounded(asdict(model.usd_per_hour.per_month)),
+        "usd_per_million_output_tokens": rounded(model.tokens.output_usd),
+        "usd_per_million_total_tokens": rounded(model.tokens.total_usd),
+        "fit": {key: rounded(value) for key, value in model.fit.as_json().items()},
+    }
+
+
+def _exported_pool(pool: PoolPlan) -> dict[str, object]:
+    return {key: rounded(value) for key, value in asdict(pool).items()} | {
+        "gpus_idle_min": rounded(pool.gpus_idle_min),
+        "usd_per_hour_idle_min": rounded(pool.usd_per_hour_idle_min),
+    }
+
+
+def rounded(value: object) -> object:
+    """Floats to a hundredth of a cent, also inside a mapping: what differs below is no difference."""
+    if isinstance(value, float):
+        return round(value, 4)
+    if isinstance(value, Mapping):
+        return {key: rounded(part) for key, part in value.items()}
+    return value

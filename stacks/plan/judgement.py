@@ -1,0 +1,86 @@
+"""What a plan is reminded of, and what it is refused for: age of prices, region, budget, doubtful fits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+
+from infra.prices.table import MAX_AGE, is_old
+from serving.cost import HOURS_PER_MONTH
+from stacks.plan.figures import Plan
+from stacks.problems import Problem
+
+
+def warnings(plan: Plan, today: date) -> list[str]:
+    """What does not stop an update but should be known, one line each."""
+    return [
+        *_old_prices(plan, today),
+        *_other_region(plan),
+        *_spot(plan),
+        *_budget_warnings(plan),
+        *(f"{model.name}: {warning}" for model in plan.models for warning in model.fit.warnings),
+    ]
+
+
+def refusals(plan: Plan) -> list[Problem]:
+    """Why this plan must not become real, if so."""
+    budget = plan.budget
+    maximum = plan.usd_per_hour.per_month.maximum
+    if budget is None or maximum <= budget.monthly_usd or budget.if_maximum_exceeds == "warn":
+        return []
+    return [
+        Problem(
+            "budget.monthly_usd",
+            f"{budget.monthly_usd:g} is less than the {maximum:.0f} $/month that the autoscalers may reach: "
+            f"lower replicas.max or max_nodes ({_dearest(plan)}), raise the budget, or accept it with "
+            "budget.if_maximum_exceeds: warn",
+        )
+    ]
+
+
+def _dearest(plan: Plan) -> str:
+    pool = max(plan.pools, key=lambda pool: pool.usd_per_hour.maximum)
+    usd = pool.usd_per_hour.maximum * HOURS_PER_MONTH
+    return f"most of it is {pool.machines.maximum:.0f} machines of pool {pool.name}, {usd:.0f} $/month"
+
+
+def _old_prices(plan: Plan, today: date) -> Iterator[str]:
+    old = [price for price in plan.prices if is_old(price.as_of, today)]
+    if not old:
+        return
+    age = (today - min(price.as_of for price in old)).days
+    names = ", ".join(dict.fromkeys(f"{price.what} of {price.as_of.isoformat()}" for price in old))
+    yield (
+        f"prices are up to {age} days old, more than {MAX_AGE.days}: {names}. Renew them with "
+        "`make refresh-prices`, or state your own under price_overrides"
+    )
+
+
+def _other_region(plan: Plan) -> Iterator[str]:
+    if plan.region is None:
+        return
+    other = [price for price in plan.prices if price.region not in (plan.region, "price_overrides")]
+    if other:
+        names = ", ".join(dict.fromkeys(f"{price.what} ({price.region})" for price in other))
+        yield (
+            f"the cluster is in {plan.region}, but these prices are of another region: {names}. Renew them "
+            f"with `make refresh-prices REGION={plan.region}`, or state your own under price_overrides"
+        )
+
+
+def _spot(plan: Plan) -> Iterator[str]:
+    for machine in dict.fromkeys(plan.spot_without_price):
+        yield f"{machine}: no spot price is known; its on-demand price, the most it can cost, stands in"
+
+
+def _budget_warnings(plan: Plan) -> Iterator[str]:
+    if plan.budget is None:
+        return
+    limit, month = plan.budget.monthly_usd, plan.usd_per_hour.per_month
+    if month.expected > limit:
+        yield f"{month.expected:.0f} $/month under expected_load is above budget.monthly_usd {limit:g}"
+    if month.maximum > limit and plan.budget.if_maximum_exceeds == "warn":
+        yield (
+            f"{month.maximum:.0f} $/month, which the autoscalers may reach, is above budget.monthly_usd "
+            f"{limit:g}"
+        )

@@ -1,0 +1,109 @@
+"""A plan as tables for a terminal of 80 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from serving.cost import Span
+from stacks.plan.figures import Plan
+from stacks.plan.text import prices, remarks
+
+
+def show(plan: Plan, warnings: Sequence[str], console: Console) -> None:
+    """Prints the plan as tables, then what tables do not say, then the warnings."""
+    console.print(_models(plan))
+    console.print(_model_costs(plan))
+    console.print(_pools(plan))
+    console.print(_environment(plan))
+    for line in remarks(plan):
+        console.print(line, markup=False, highlight=False)
+    console.print(f"Not included: {'; '.join(plan.not_included)}.", markup=False, highlight=False)
+    console.print(
+        f"At {prices(plan)}. A month has 730 hours. Nothing was asked and nothing was changed.",
+        markup=False,
+        highlight=False,
+    )
+    for warning in warnings:
+        console.print(f"Warning: {warning}", style="yellow", markup=False, highlight=False)
+
+
+def _table(title: str, text: Sequence[str], numbers: Sequence[str]) -> Table:
+    table = Table(title=title, title_justify="left", pad_edge=False)
+    for heading in text:
+        table.add_column(heading, overflow="fold")
+    for heading in numbers:
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table
+
+
+def _models(plan: Plan) -> Table:
+    table = _table("Models", ("name", "model", "each replica"), ())
+    for model in plan.models:
+        table.add_row(
+            model.name,
+            model.model,
+            f"{model.tensor_parallel} x {model.accelerator} in {model.machine}",
+        )
+    return table
+
+
+def _model_costs(plan: Plan) -> Table:
+    table = _table(
+        "Replicas, $/h and $ per million tokens: minimum, expected, maximum",
+        ("name",),
+        ("replicas", "min $/h", "exp $/h", "max $/h", "$/M out", "$/M all"),
+    )
+    for model in plan.models:
+        table.add_row(
+            model.name,
+            f"{model.replicas_min} / {model.replicas_expected} / {model.replicas_max}",
+            *_dollars(model.usd_per_hour),
+            f"{model.tokens.output_usd:.2f}",
+            f"{model.tokens.total_usd:.2f}",
+        )
+    return table
+
+
+def _pools(plan: Plan) -> Table:
+    table = _table(
+        "GPU machines",
+        ("pool", "machine"),
+        ("each", "machines", "min $/h", "exp $/h", "max $/h"),
+    )
+    for pool in plan.pools:
+        counts = (pool.machines.minimum, pool.machines.expected, pool.machines.maximum)
+        table.add_row(
+            pool.name,
+            pool.machine,
+            f"{pool.usd_per_machine_hour:.2f}",
+            " / ".join(f"{count:.0f}" for count in counts),
+            *_dollars(pool.usd_per_hour),
+        )
+    return table
+
+
+def _environment(plan: Plan) -> Table:
+    table = _table(
+        f"Environment {plan.cluster}", ("",), ("min $/h", "exp $/h", "max $/h", "expected $/month")
+    )
+    rows = [
+        ("GPU machines", plan.gpu_usd_per_hour),
+        *((cost.label, cost.usd_per_hour) for cost in plan.fixed),
+        ("in all, per hour", plan.usd_per_hour),
+    ]
+    for label, usd in rows:
+        table.add_row(label, *_dollars(usd), f"{usd.per_month.expected:.0f}")
+    month = plan.usd_per_hour.per_month
+    table.add_row(
+        "in all, per month", *(f"{usd:.0f}" for usd in (month.minimum, month.expected, month.maximum)), ""
+    )
+    if plan.budget is not None:
+        table.add_row("budget, per month", "", f"{plan.budget.monthly_usd:.0f}", "", "")
+    return table
+
+
+def _dollars(usd: Span) -> tuple[str, str, str]:
+    return (f"{usd.minimum:.2f}", f"{usd.expected:.2f}", f"{usd.maximum:.2f}")

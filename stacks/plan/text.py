@@ -1,0 +1,83 @@
+"""A plan in lines of plain text: for Pulumi's log, and below the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from stacks.plan.figures import ModelPlan, Plan, PoolPlan
+
+
+def lines(plan: Plan) -> list[str]:
+    """The plan in a few lines of plain text, for Pulumi's log."""
+    hour, month = plan.usd_per_hour, plan.usd_per_hour.per_month
+    return [
+        *(placement(model) for model in plan.models),
+        *remarks(plan),
+        *(
+            f"{cost.label}: {cost.usd_per_hour.minimum:.2f} to {cost.usd_per_hour.maximum:.2f} $/h"
+            if cost.usd_per_hour.minimum != cost.usd_per_hour.maximum
+            else f"{cost.label}: {cost.usd_per_hour.minimum:.2f} $/h"
+            for cost in plan.fixed
+        ),
+        f"in all: {hour.minimum:.2f} $/h with all models at minimum, {hour.expected:.2f} $/h under "
+        f"expected_load, {hour.maximum:.2f} $/h at most; per month {month.minimum:.0f}, "
+        f"{month.expected:.0f} and {month.maximum:.0f} $ ({prices(plan)})",
+    ]
+
+
+def remarks(plan: Plan) -> list[str]:
+    """What tables do not say: speeds, prices of tokens, cheaper machines, what is paid without serving."""
+    return [
+        *(line for model in plan.models for line in _model_remarks(model, plan)),
+        *(line for pool in plan.pools for line in _pool_remarks(pool)),
+    ]
+
+
+def prices(plan: Plan) -> str:
+    return f"list prices of {', '.join(plan.price_regions)}, {plan.prices_as_of.isoformat()}"
+
+
+def placement(model: ModelPlan) -> str:
+    return (
+        f"{model.name}: {model.model}, {model.replicas_min} to {model.replicas_max} replicas, each "
+        f"{model.tensor_parallel} x {model.accelerator} in {model.machine} (pool {model.node_pool})"
+    )
+
+
+def _model_remarks(model: ModelPlan, plan: Plan) -> Iterator[str]:
+    sleeps = ", may sleep" if model.replicas_min == 0 else ""
+    replicas = "1 replica" if model.replicas_expected == 1 else f"{model.replicas_expected} replicas"
+    yield (
+        f"{model.name}: {model.requests_per_second:.2f} requests/s and {model.max_num_seqs} at once per "
+        f"replica ({model.timing} step times), {replicas} under expected_load{sleeps}; "
+        f"{model.tokens.output_usd:.2f} $ per million output tokens, {model.tokens.total_usd:.2f} $ of all, "
+        f"at {plan.utilization:.0%} utilization"
+    )
+    yield (
+        f"{model.name}: {model.fit.weights_gib:.1f} GiB of weights and {model.fit.kv_pool_gib:.1f} GiB of "
+        f"cache per GPU (+-{model.fit.uncertainty_pct:.0f} %): {model.fit.kv_tokens} tokens, "
+        f"{model.fit.max_concurrency:.1f} requests of full length"
+    )
+    if model.cheaper is not None:
+        option = model.cheaper
+        yield (
+            f"{model.name}: {option.machine} would serve it for {option.usd_per_hour:.2f} instead of "
+            f"{option.instead_of_usd_per_hour:.2f} $/h ({option.replicas} x tensor_parallel "
+            f"{option.tensor_parallel}, {option.timing} step times)"
+        )
+
+
+def _pool_remarks(pool: PoolPlan) -> Iterator[str]:
+    """What of a pool is paid for without serving anybody, if anything."""
+    if pool.warm_machines.minimum > 0:
+        yield (
+            f"{pool.name}: {pool.warm_machines.minimum:.0f} x {pool.machine} warm for "
+            f"{pool.warm_usd_per_hour.minimum:.2f} $/h: the next replica finds a machine at once"
+        )
+    if pool.gpus_idle_min > 0:
+        in_use = pool.gpus.minimum + pool.gpus_idle_min
+        yield (
+            f"{pool.name}: {pool.gpus_idle_min:.0f} of {in_use:.0f} GPUs idle at minimum for "
+            f"{pool.usd_per_hour_idle_min:.2f} $/h: {pool.machine} is charged whole. Smaller "
+            "machines, or more models in this pool, avoid it"
+        )
