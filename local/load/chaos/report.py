@@ -66,7 +66,7 @@ def observed(found: Finding) -> str:
     if found.wanted_highest > found.wanted_before:
         seen.append(f"{found.wanted_highest} replicas asked for")
     if found.pending_most:
-        seen.append(f"up to {found.pending_most} not ready")
+        seen.append(f"up to {found.pending_most} not ready or leaving")
     if found.ready_lowest < found.wanted_before:
         seen.append(f"ready fell to {found.ready_lowest}")
     return ", ".join(seen) if seen else "nothing else"
