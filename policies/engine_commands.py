@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite, nan
 from typing import Literal
 
 from policies.pods import Container
@@ -105,13 +106,21 @@ class EngineCommand:
             return None
         number, factor = (value[:-1], SUFFIXES[value[-1]]) if value[-1:] in SUFFIXES else (value, 1)
         try:
-            return float(number) * factor
+            found = float(number) * factor
         except ValueError:
-            raise UnreadableArgumentError(f"{name} is {value!r}, which is no number") from None
+            found = nan
+        if not isfinite(found):
+            raise UnreadableArgumentError(f"{name} is {value!r}, which is no number")
+        return found
 
     def whole(self, name: str) -> int | None:
-        number = self.number(name)
-        return None if number is None else int(number)
+        """The same for a count, which is at least 1."""
+        found = self.number(name)
+        if found is None:
+            return None
+        if found < 1 or not found.is_integer():
+            raise UnreadableArgumentError(f"{name} is {found:g}, which is no whole number above 0")
+        return int(found)
 
     @property
     def gpus(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from infra.machines import MACHINES, Machine
+from infra.machines import SHAPES, MachineShape
 from infra.scheduling import ACCELERATOR_LABEL, GPU_RESOURCE, NODE_POOL_LABEL
 from policies.objects import KubernetesObject, Resource, kubernetes_objects
 from policies.pods import Pod
@@ -19,7 +19,10 @@ GKE_ACCELERATOR = "cloud.google.com/gke-accelerator"
 POOL_LABELS = (NODE_POOL_LABEL, "karpenter.sh/nodepool", "eks.amazonaws.com/nodegroup")
 """Labels by which a pod chooses a pool."""
 
-MACHINE_LABELS = (INSTANCE_TYPE, INSTANCE_FAMILY, GPU_NAME, GKE_ACCELERATOR, ACCELERATOR_LABEL)
+HARDWARE_LABELS = (INSTANCE_TYPE, INSTANCE_FAMILY, GPU_NAME, GKE_ACCELERATOR)
+"""Labels that clouds and Karpenter give a machine by what it is."""
+
+MACHINE_LABELS = (*HARDWARE_LABELS, ACCELERATOR_LABEL)
 """Labels by which a pod chooses machines or their GPUs, whatever pool they are in."""
 
 GKE_NAMES = {"nvidia-tesla-t4": "nvidia-t4", "nvidia-tesla-a100": "nvidia-a100-40gb"}
@@ -67,17 +70,18 @@ class NodePool:
         """Machine types that it names; none if it describes them otherwise."""
         return self.labels().get(INSTANCE_TYPE, frozenset())
 
-    def machines(self) -> tuple[Machine, ...]:
+    def machines(self) -> tuple[MachineShape, ...]:
         """Machine types with a row in our tables that it may buy."""
         labels = self.labels()
-        if not any(key in labels for key in MACHINE_LABELS):
-            return ()
-        return machines_of(labels)
+        # What it is called does not count where it says what it buys: a label is only a promise.
+        described = {key: labels[key] for key in HARDWARE_LABELS if key in labels}
+        promised = {key: labels[key] for key in (ACCELERATOR_LABEL,) if key in labels}
+        return machines_of(described or promised) if described or promised else ()
 
     def has_gpus(self) -> bool:
         """Whether its machines carry GPUs, by their rows, its limits or its labels."""
         labelled = ACCELERATOR_LABEL in self.labels() or GPU_NAME in self.labels()
-        return labelled or self.limit(GPU_RESOURCE) is not None or any(_has_gpus(m) for m in self.machines())
+        return labelled or self.limit(GPU_RESOURCE) is not None or bool(self.machines())
 
     def limit(self, resource: str) -> float | None:
         """How much of `resource` it may buy in all; None without a limit."""
@@ -93,11 +97,8 @@ class NodePool:
 
 def node_pools(resources: Iterable[Resource]) -> list[NodePool]:
     """Karpenter's node pools; pools of a cloud's own have a type of that cloud."""
-    return [
-        NodePool(owner)
-        for owner in kubernetes_objects(resources, ("NodePool",))
-        if owner.root.text("apiVersion") in (None, "karpenter.sh/v1", "karpenter.sh/v1beta1")
-    ]
+    karpenter = (item for item in resources if item.resource_type.startswith("kubernetes:karpenter.sh/"))
+    return [NodePool(owner) for owner in kubernetes_objects(karpenter, ("NodePool",))]
 
 
 @dataclass(frozen=True)
@@ -105,17 +106,17 @@ class Reach:
     """Where a pod can be put. pools: registered ones. machines: types with a row in our tables."""
 
     pools: tuple[NodePool, ...]
-    machines: tuple[Machine, ...]
+    machines: tuple[MachineShape, ...]
 
     @property
     def accelerators(self) -> frozenset[str]:
-        return frozenset(machine.accelerator for machine in self.machines if machine.accelerator is not None)
+        return frozenset(machine.accelerator for machine in self.machines)
 
 
 def reach(pod: Pod, pools: Sequence[NodePool]) -> Reach:
     """Where the selector and the required affinity of `pod` let it go."""
     found_pools: dict[str, NodePool] = {}
-    found_machines: dict[str, Machine] = {}
+    found_machines: dict[str, MachineShape] = {}
     for wanted in alternatives(pod):
         in_pools = [pool for pool in pools if _possible(wanted, pool.labels())]
         found_pools.update({pool.identity: pool for pool in in_pools})
@@ -124,7 +125,7 @@ def reach(pod: Pod, pools: Sequence[NodePool]) -> Reach:
                 machine
                 for pool in in_pools
                 for machine in pool.machines()
-                if _matches(machine, _machine_choices(wanted))
+                if _matches(machine, _choices_of_machine(wanted, pool.labels()))
             ]
         else:
             machines = list(machines_of(wanted)) if _machine_choices(wanted) else []
@@ -146,10 +147,10 @@ def alternatives(pod: Pod) -> list[Choices]:
     return [{**_choices(term.sections("matchExpressions")), **selector} for term in terms]
 
 
-def machines_of(wanted: Choices) -> tuple[Machine, ...]:
+def machines_of(wanted: Choices) -> tuple[MachineShape, ...]:
     """Machine types whose own labels do not contradict `wanted`."""
     choices = _machine_choices(wanted)
-    return tuple(machine for machine in MACHINES.values() if _matches(machine, choices))
+    return tuple(machine for machine in SHAPES.values() if _matches(machine, choices))
 
 
 def _choices(requirements: Iterable[Section]) -> dict[str, frozenset[str]]:
@@ -176,21 +177,24 @@ def _machine_choices(wanted: Choices) -> Choices:
     return {key: values for key, values in wanted.items() if key in MACHINE_LABELS}
 
 
-def _has_gpus(machine: Machine) -> bool:
-    return machine.accelerator_count > 0
+def _choices_of_machine(wanted: Choices, labels: Choices) -> Choices:
+    """What is left to choose within a pool: our accelerator label is the same on all its nodes."""
+    return {
+        key: values
+        for key, values in _machine_choices(wanted).items()
+        if not (key == ACCELERATOR_LABEL and key in labels)
+    }
 
 
-def _matches(machine: Machine, choices: Choices) -> bool:
+def _matches(machine: MachineShape, choices: Choices) -> bool:
     return all(_label_fits(machine, key, values) for key, values in choices.items())
 
 
-def _label_fits(machine: Machine, key: str, values: frozenset[str]) -> bool:
+def _label_fits(machine: MachineShape, key: str, values: frozenset[str]) -> bool:
     if key == INSTANCE_TYPE:
         return machine.name in values
     if key == INSTANCE_FAMILY:
         return machine.name.partition(".")[0] in values
-    if machine.accelerator is None:
-        return False
     if key == GPU_NAME:
         return any(f"{machine.accelerator}-".startswith(f"nvidia-{value}-") for value in values)
     return machine.accelerator in {GKE_NAMES.get(value, value) for value in values}

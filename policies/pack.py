@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from pulumi_policy import Policy
 
-from policies.rules import gpu_001, gpu_002, gpu_010, rel_003, sec_004
+from policies.rules import cost_001, cost_001_advice, gpu_001, gpu_002, gpu_010, rel_003, sec_004
 
 NAME = "llm-platform"
 DESCRIPTION = "Rules for LLM serving on Kubernetes, judged before anything is created."
 
-RULES = (gpu_001.RULE, gpu_002.RULE, gpu_010.RULE, rel_003.RULE, sec_004.RULE)
+RULES = (
+    gpu_001.RULE,
+    gpu_002.RULE,
+    gpu_010.RULE,
+    rel_003.RULE,
+    sec_004.RULE,
+    cost_001.RULE,
+    cost_001_advice.RULE,
+)
 
 POLICIES: list[Policy] = [rule.policy() for rule in RULES]

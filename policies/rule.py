@@ -64,11 +64,11 @@ class Report:
     unknown: list[str] = field(default_factory=list)
 
     def violation(self, identity: str, urn: str, message: str) -> None:
-        """Reports that the resource breaks the rule, unless a waiver covers it."""
+        """Reports that the resource breaks the rule, unless a waiver covers it. urn: empty for the stack."""
         if not any(
             waiver.covers(identity) and not waiver.expired(self.today) for waiver in self.settings.waivers
         ):
-            self.report_violation(f"{identity}: {message}", urn)
+            self.report_violation(f"{identity}: {message}", urn or None)
 
     @contextmanager
     def judging(self, identity: str, urn: str) -> Iterator[Callable[[str], None]]:
@@ -97,7 +97,7 @@ class Report:
                 self.report_violation(
                     f"{identity}: its waiver expired on {waiver.expires} ({waiver.reason}): remove it, or "
                     "agree on another date",
-                    urn,
+                    urn or None,
                 )
 
 

@@ -128,7 +128,8 @@ def check(stack: Stack, name: str, configuration_file: Path | None) -> Verdict:
         scope=scope,
         resources=len(subjects),
         rules=pack.rules,
-        findings=tuple(sorted(found, key=lambda finding: finding.level != "mandatory")),
+        # The same order on every run: resources register in whatever order their outputs resolve.
+        findings=tuple(sorted(found, key=lambda item: (item.level != "mandatory", item.rule, item.message))),
         configuration=configuration,
     )
 

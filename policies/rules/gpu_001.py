@@ -61,12 +61,20 @@ def _problems(
             "Select a registered node pool, or a machine type or accelerator of infra/data"
         ]
     # The autoscaler may buy any of them, so it has to fit each.
-    answers = {name: fit(_request(command, model, ACCELERATORS[name])) for name in accelerators}
     return [
-        f"{known} does not fit on {_degree(command, 'tensor_parallel')} x {name}: {answer.reason}"
-        for name, answer in answers.items()
-        if not answer.fits
+        f"{known} does not fit on {_degree(command, 'tensor_parallel')} x {accelerator}: {reason}"
+        for accelerator in accelerators
+        if (reason := _refusal(_request(command, model, ACCELERATORS[accelerator])))
     ]
+
+
+def _refusal(request: FitRequest) -> str:
+    """Why it does not fit, or cannot be started at all; empty if it fits."""
+    try:
+        return fit(request).reason
+    except ValueError as error:
+        # A quantisation or data type that the engine does not know, or not for this model.
+        return str(error)
 
 
 def _request(command: EngineCommand, model: Model, accelerator: Accelerator) -> FitRequest:

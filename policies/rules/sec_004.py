@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from pulumi_policy import EnforcementLevel, Severity
 from pydantic import Field
@@ -34,21 +34,18 @@ def judge(resources: Sequence[Resource], settings: Sec004Settings, report: Repor
         # Each check by itself: a value that one of them cannot know yet must not excuse the others.
         with report.judging(owner.identity, owner.urn) as violation:
             pod = pod_of(owner)
-            checks: list[Callable[[], Iterator[str]]] = [
-                lambda pod=pod: _host_namespaces(pod),
-                lambda pod=pod: _volumes(pod),
-            ]
+            checks = [_host_namespaces(pod), _volumes(pod)]
             for container in pod.all_containers():
                 checks += [
-                    lambda pod=pod, container=container: _user(pod, container),
-                    lambda container=container: _privileges(container),
-                    lambda container=container: _capabilities(container, settings.allowed_capabilities),
-                    lambda pod=pod, container=container: _seccomp(pod, container),
-                    lambda container=container: _host_ports(container),
+                    _user(pod, container),
+                    _privileges(container),
+                    _capabilities(container, settings.allowed_capabilities),
+                    _seccomp(pod, container),
+                    _host_ports(container),
                 ]
             for check in checks:
                 with report.judging(owner.identity, owner.urn):
-                    for message in check():
+                    for message in check:
                         violation(message)
 
 

@@ -1,0 +1,83 @@
+"""The project's own policy pack under the real CLI, on a plain program that knows nothing of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.local.pulumi.project import Project
+
+pytestmark = pytest.mark.cluster
+
+PACK = str(Path(__file__).resolve().parents[3] / "policies")
+
+PROGRAM = """
+space = k8s.core.v1.Namespace("space", metadata={{"name": namespace}}, opts=options())
+restricted = {{
+    "runAsNonRoot": True,
+    "runAsUser": 1000,
+    "allowPrivilegeEscalation": {escalation},
+    "capabilities": {{"drop": ["ALL"]}},
+    "seccompProfile": {{"type": "RuntimeDefault"}},
+}}
+k8s.apps.v1.Deployment(
+    "server",
+    metadata={{"name": "server", "namespace": namespace}},
+    spec={{
+        "replicas": 1,
+        "selector": {{"matchLabels": {{"app": "server"}}}},
+        "template": {{
+            "metadata": {{"labels": {{"app": "server"}}}},
+            "spec": {{
+                "nodeSelector": {{"llm-platform/accelerator": {accelerator}}},
+                "tolerations": [{{"key": "nvidia.com/gpu", "operator": "Exists"}}],
+                "containers": [
+                    {{
+                        "name": "engine",
+                        "image": "vllm/vllm-openai:v0.32.0",
+                        "args": ["Qwen/Qwen3-8B", "--max-model-len", "{context}"],
+                        "resources": {{"limits": {{"nvidia.com/gpu": "1"}}}},
+                        "securityContext": restricted,
+                    }}
+                ],
+            }},
+        }},
+    }},
+    opts=options(depends_on=[space]),
+)
+"""
+
+COMPLIANT = {"escalation": False, "accelerator": '"nvidia-l4"', "context": "8192"}
+
+
+def test_a_compliant_program_passes_and_each_violation_stops_the_preview(project: Project):
+    project.write(PROGRAM.format(**COMPLIANT))
+    project.succeed("preview", "--policy-pack", PACK)
+    project.write(PROGRAM.format(**{**COMPLIANT, "escalation": True, "context": "40960"}))
+    output = project.fail("preview", "--policy-pack", PACK)
+    identity = f"Deployment/{project.namespace}/server"
+    assert f"{identity}: container engine may gain privileges" in output
+    assert f"{identity}: container engine: Qwen/Qwen3-8B does not fit on 1 x nvidia-l4" in output
+
+
+def test_the_configuration_reaches_the_rules(project: Project):
+    project.write(PROGRAM.format(**{**COMPLIANT, "escalation": True, "context": "40960"}))
+    waiver = {"resource": "Deployment/*/server", "reason": "measured on the machine", "expires": "9999-12-31"}
+    configuration = project.folder / "policies.json"
+    configuration.write_text(json.dumps({"GPU-001": {"waivers": [waiver]}, "SEC-004": "advisory"}))
+    options = ("--policy-pack", PACK, "--policy-pack-config", str(configuration))
+    output = project.succeed("preview", *options)
+    assert "may gain privileges" in output
+    assert "does not fit" not in output
+    configuration.write_text(json.dumps({"GPU-001": {"waivers": [{**waiver, "expires": "2020-01-31"}]}}))
+    assert "its waiver expired on 2020-01-31" in project.fail("preview", *options)
+
+
+def test_what_a_preview_cannot_know_is_said(project: Project):
+    project.write(PROGRAM.format(**{**COMPLIANT, "accelerator": "space.id"}))
+    output = project.succeed("preview", "--policy-pack", PACK)
+    assert "can't run policy 'GPU-001'" in output
+    assert f"Deployment/{project.namespace}/server" in output
+    assert "nodeSelector" in output

@@ -1,0 +1,91 @@
+"""For every rule: resources that keep it, resources that break it, and some that leave it unjudged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.policies.judging import UNKNOWN, Manifest, changed, golden, with_argument, without
+
+CHAT, L4 = golden("deployment-chat"), golden("nodepool-l4")
+POD = "spec.template.spec"
+CONTAINER = f"{POD}.containers.0"
+
+
+@dataclass(frozen=True)
+class Case:
+    """identity: what the report calls the resource that breaks the rule.
+
+    unknown: resources of which a preview does not know enough. repeatable: a copy under another name breaks
+    the rule a second time.
+    """
+
+    identity: str
+    compliant: tuple[Manifest, ...]
+    broken: tuple[Manifest, ...]
+    unknown: tuple[Manifest, ...]
+    config: Mapping[str, Any] = field(default_factory=dict)
+    repeatable: bool = True
+
+
+def with_nodes(count: int) -> Manifest:
+    """The pool with another limit."""
+    return changed(L4, "spec.limits", {"nodes": count})
+
+
+CASES = {
+    "GPU-001": Case(
+        identity="Deployment/inference/chat",
+        compliant=(CHAT, L4),
+        broken=(changed(CHAT, f"{CONTAINER}.args.0", "RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic"), L4),
+        unknown=(changed(CHAT, f"{CONTAINER}.args.0", UNKNOWN), L4),
+    ),
+    "GPU-002": Case(
+        identity="Deployment/inference/chat",
+        compliant=(CHAT, L4),
+        broken=(with_argument(CHAT, "--tensor-parallel-size", "2"), L4),
+        unknown=(
+            changed(CHAT, f"{CONTAINER}.resources", {"limits": {"nvidia.com/gpu": UNKNOWN, "memory": "1Gi"}}),
+            L4,
+        ),
+    ),
+    "GPU-010": Case(
+        identity="Deployment/inference/chat",
+        compliant=(CHAT, L4),
+        broken=(without(CHAT, f"{POD}.tolerations"), L4),
+        unknown=(changed(CHAT, f"{POD}.nodeSelector", UNKNOWN), L4),
+    ),
+    "REL-003": Case(
+        identity="Deployment/gateway/gateway",
+        compliant=(
+            changed(golden("deployment-gateway"), "spec.replicas", 2),
+            golden("poddisruptionbudget-gateway"),
+        ),
+        broken=(changed(golden("deployment-gateway"), "spec.replicas", 2),),
+        unknown=(changed(golden("deployment-gateway"), "spec.replicas", UNKNOWN),),
+    ),
+    "SEC-004": Case(
+        identity="Deployment/inference/chat",
+        compliant=(CHAT,),
+        broken=(changed(CHAT, f"{POD}.hostNetwork", True),),
+        unknown=(changed(CHAT, f"{CONTAINER}.securityContext.privileged", UNKNOWN),),
+    ),
+    "COST-001": Case(
+        identity="stack",
+        compliant=(L4,),
+        # 6 x g6.2xlarge at 0.98 $/h.
+        broken=(with_nodes(60),),
+        unknown=(changed(L4, "spec.limits", UNKNOWN),),
+        config={"usd_per_hour": 20},
+        repeatable=False,
+    ),
+    "COST-001-ADVICE": Case(
+        identity="NodePool/l4",
+        # Nobody knows what machines these are, so no price of theirs is old.
+        compliant=(changed(L4, "spec.template", {}),),
+        broken=(L4,),
+        unknown=(changed(L4, "spec.template.spec.requirements", UNKNOWN),),
+        config={"max_price_age_days": 0},
+    ),
+}
