@@ -21,8 +21,8 @@ class Finding:
 
     recovered: seconds from the end of the fault (a kill: from the kill) until all was as before and stayed
     so; None if that was not seen. held: see held_while_blind.
-    blind_seconds: how long a trigger had no value or the autoscaler said that it does not scale. pending_most:
-    replicas that existed and took no requests, because they were starting or leaving.
+    blind_seconds: how long a trigger had no value or the autoscaler said that it does not scale.
+    pending_most: replicas that existed and took no requests, because they were starting or leaving.
     """
 
     name: str
