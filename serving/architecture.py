@@ -95,6 +95,11 @@ class LatentCache:
     width: int
     index_width: int = 0
 
+    @property
+    def index_bytes(self) -> int:
+        """An index key is kept in 8 bits whatever the cache is, with a 32-bit scale per 128 values."""
+        return self.index_width + 4 * ceil(self.index_width / 128)
+
 
 @dataclass(frozen=True)
 class RecurrentState:
@@ -177,6 +182,15 @@ class Architecture:
         if experts == 0:
             return self.parameters
         return self.parameters - experts + experts * self.experts_per_token // self.experts
+
+    @property
+    def grown(self) -> tuple[AttentionCache | LatentCache, ...]:
+        """Caches that each further token of a long context adds to; all of attention where every layer has a
+        window, because up to that length they do."""
+        caches = [layer.cache for layer in self.layers]
+        kept = [cache for cache in caches if isinstance(cache, AttentionCache | LatentCache)]
+        grown = [cache for cache in kept if isinstance(cache, LatentCache) or cache.grows]
+        return tuple(grown if grown else kept)
 
     @property
     def multimodal(self) -> bool:

@@ -112,13 +112,12 @@ class Model:
         Per layer 2 (key and value) x kv_heads x head_dim x bytes_per_value, or the latent vector's width.
         Layers that keep only a window or a recurrent state cost per sequence, not per token.
         """
-        values = 0
-        for layer in self.architecture.layers:
-            if isinstance(layer.cache, LatentCache):
-                values += layer.cache.width + layer.cache.index_width
-            elif isinstance(layer.cache, AttentionCache) and layer.cache.grows:
-                values += layer.cache.values_per_token(tensor_parallel=1)
-        return values * bytes_per_value
+        return sum(
+            cache.width * bytes_per_value + cache.index_bytes
+            if isinstance(cache, LatentCache)
+            else cache.values_per_token(tensor_parallel=1) * bytes_per_value
+            for cache in self.architecture.grown
+        )
 
     def _weights_gib(self, quantization: Quantization) -> float:
         return gpu_weights_gib(self.architecture, quantization, 1, whole(self.architecture))

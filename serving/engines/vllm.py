@@ -12,6 +12,7 @@ import yaml
 
 from infra.pod_security import container_security_context
 from infra.scheduling import GPU_RESOURCE
+from serving.fit.node import CACHE_BESIDES_WEIGHTS_GIB, shared_memory_gib
 from serving.images import image
 from serving.names import ENGINE_PORT, HTTP_PORT_NAME
 from serving.replica import PRE_STOP_SECONDS, Replica
@@ -23,12 +24,6 @@ UID = 1000
 """The image runs as root unless told otherwise; it has no user of its own."""
 
 CACHE = "/cache"
-CACHE_BESIDES_WEIGHTS_GIB = 10
-"""Compiled kernels and graphs (1 to 3 GiB), tokenizer files, and room for a second copy of both."""
-
-SHARED_MEMORY_GIB_PER_GPU = 2
-"""Tensor-parallel workers exchange tensors in /dev/shm. KServe gives 1 GiB in all; buffers grow with GPUs."""
-
 STARTUP_SECONDS_BESIDES_WEIGHTS = 600
 """Twice what vLLM took on an L4 for a 4B model from start to ready, 295 s, of which weights were 17 s."""
 
@@ -114,7 +109,7 @@ def environment() -> dict[str, str]:
 
 def container(replica: Replica) -> k8s.core.v1.ContainerArgs:
     """The container that serves one replica."""
-    shared = _shared_memory_gib(replica)
+    shared = shared_memory_gib(replica.tensor_parallel)
     mounts = [
         core.VolumeMountArgs(name="cache", mount_path=CACHE),
         core.VolumeMountArgs(name="tmp", mount_path="/tmp"),
@@ -167,7 +162,7 @@ def volumes(replica: Replica) -> Sequence[k8s.core.v1.VolumeArgs]:
         _empty_dir("cache", f"{_cache_gib(replica)}Gi"),
         _empty_dir("tmp", "1Gi"),
     ]
-    shared = _shared_memory_gib(replica)
+    shared = shared_memory_gib(replica.tensor_parallel)
     if shared:
         # Memory of the pod: what is written here counts against the container's memory limit.
         found.append(_empty_dir("shared-memory", f"{shared}Gi", medium="Memory"))
@@ -178,10 +173,6 @@ def _empty_dir(name: str, size_limit: str, medium: str | None = None) -> k8s.cor
     return core.VolumeArgs(
         name=name, empty_dir=core.EmptyDirVolumeSourceArgs(size_limit=size_limit, medium=medium)
     )
-
-
-def _shared_memory_gib(replica: Replica) -> int:
-    return SHARED_MEMORY_GIB_PER_GPU * replica.tensor_parallel if replica.tensor_parallel > 1 else 0
 
 
 def _cache_gib(replica: Replica) -> int:

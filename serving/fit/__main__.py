@@ -51,6 +51,9 @@ def with_alternative(request: FitRequest, found: Fit) -> Fit:
     """The same answer; one that is no also names the cheapest machine that would do."""
     if found.fits:
         return found
+    longest = request.model.max_context
+    if request.max_model_len is not None and request.max_model_len > longest:
+        request = replace(request, max_model_len=longest)
     other = cheapest_alternative(request)
     says = "no machine with a known price would do" if other is None else f"cheapest that would: {other.text}"
     return replace(found, reason=f"{found.reason}; {says}")

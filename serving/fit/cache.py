@@ -15,9 +15,6 @@ from math import ceil
 from serving.architecture import AttentionCache, LatentCache, LayerCache, RecurrentState
 from serving.fit.release import Release
 
-INDEX_SCALE_BYTES = 4
-"""An index key of sparse attention is stored in 8 bits with a 32-bit scale per 128 values."""
-
 SPARSE_EIGHT_BIT_BYTES = 656
 """vLLM's fp8_ds_mla: 512 values in 8 bits, four 32-bit scales, 64 rotary values in 16 bits."""
 
@@ -85,8 +82,7 @@ def token_bytes(cache: AttentionCache | LatentCache, rules: Rules) -> int:
     width = ceil(cache.width / rules.release.latent_multiple) * rules.release.latent_multiple
     if cache.index_width == 0:
         return round(width * rules.bytes_per_value)
-    index = cache.index_width + ceil(cache.index_width / 128) * INDEX_SCALE_BYTES
-    return index + (SPARSE_EIGHT_BIT_BYTES if rules.bytes_per_value == 1 else width * 2)
+    return cache.index_bytes + (SPARSE_EIGHT_BIT_BYTES if rules.bytes_per_value == 1 else width * 2)
 
 
 def layout(caches: Sequence[LayerCache], rules: Rules) -> Layout:

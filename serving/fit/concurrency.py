@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import floor
 
-from serving.architecture import AttentionCache, LatentCache
 from serving.fit.cache import Layout, Rules, layout, token_bytes
 from serving.fit.memory import Memory, Setting
 from serving.fit.request import FitRequest, TypicalRequest
@@ -68,12 +67,7 @@ def rules(chosen: Setting) -> Rules:
 def growth_per_token(chosen: Setting) -> int:
     """Bytes that each further token of a long context adds on one GPU of the fullest stage."""
     used = rules(chosen)
-    per_layer = [
-        token_bytes(layer.cache, used)
-        for layer in chosen.request.model.architecture.layers
-        if isinstance(layer.cache, LatentCache)
-        or (isinstance(layer.cache, AttentionCache) and layer.cache.grows)
-    ]
+    per_layer = [token_bytes(cache, used) for cache in chosen.request.model.architecture.grown]
     return sum(per_layer) // max(chosen.request.pipeline_parallel, 1)
 
 

@@ -40,7 +40,8 @@ def fit(request: FitRequest) -> Fit:
     refusals = list(_refusals(chosen))
     memories = memory_by_stage(chosen)
     numbers = Numbers(chosen, memories, tuple(pool_of(chosen, one) for one in memories))
-    refusals += _too_large(numbers)
+    if chosen.context <= request.model.max_context:
+        refusals += _too_large(numbers)
     return _answer(numbers, refusals)
 
 

@@ -31,7 +31,6 @@ class Release:
     activation: Mapping[str, float]
     fixed_activation: Mapping[str, float]
     smallest_activation: float
-    smallest_multimodal_activation: float
     cuda_graphs: float
     graphs_deducted: bool
     spread_gib: float
@@ -54,10 +53,7 @@ class Release:
             return self.fixed_activation[family]
         kind = "experts" if architecture.experts > 0 else "dense"
         peak = self.activation[family if family in self.activation else kind]
-        smallest = (
-            self.smallest_multimodal_activation if architecture.multimodal else self.smallest_activation
-        )
-        return max(peak * step_tokens / self.activation_at, smallest)
+        return max(peak * step_tokens / self.activation_at, self.smallest_activation)
 
 
 @cache

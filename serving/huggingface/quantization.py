@@ -112,6 +112,8 @@ def _excluded(found: Fields) -> frozenset[Component]:
 def _matches(pattern: str, module: str) -> bool:
     """Whether an entry of a list of exceptions means this module: a regular expression after `re:`, a shell
     pattern, or part of the name."""
+    # Multimodal checkpoints name the text model's layers with one more word.
+    pattern = pattern.replace("language_model.", "")
     if pattern.startswith("re:"):
         try:
             return re.match(pattern.removeprefix("re:"), module) is not None

@@ -84,7 +84,8 @@ def _text_model(whole: Fields) -> tuple[Fields, str]:
         raise ConfigError(f"{whole.place}: model_type is missing: this is no config.json of a model")
     nested = whole.object("text_config") or whole.object("llm_config")
     if nested is None:
-        return whole, _known(whole, outer_type)
+        # Qwen2.5-VL and others of its time have the text model's fields beside `vision_config`.
+        return whole, _known(whole, TEXT_MODELS.get(outer_type, outer_type))
     named = nested.text("model_type")
     model_type = TEXT_MODELS.get(outer_type, outer_type) if named is None else named
     model_type = TEXT_MODELS.get(model_type, model_type)
