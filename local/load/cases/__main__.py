@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,7 @@ def main() -> int:
                     results.append(
                         _measure(case, original, arguments.node_startup_seconds, Path(folder), console.print)
                     )
+                    _write(results, arguments.node_startup_seconds, arguments.json, arguments.report)
             finally:
                 console.print("the environment as it was")
                 original["config"]["llm-platform:cluster"]["kubeconfig"] = str(KUBECONFIG)
@@ -75,14 +76,18 @@ def main() -> int:
         console.print(f"[red]error[/red]: {error}")
         if not results:
             return 1
+    console.print(f"written to {arguments.json} and {arguments.report}")
+    return 0 if len(results) == len(chosen) and all(result.failed == 0 for result in results) else 2
+
+
+def _write(results: Sequence[Measured], node_startup: int, json_file: Path, report_file: Path) -> None:
+    """After every case: what was measured is kept if a later one fails."""
     for path, text in (
-        (arguments.json, json.dumps(document(results, arguments.node_startup_seconds), indent=2) + "\n"),
-        (arguments.report, markdown(results, arguments.node_startup_seconds)),
+        (json_file, json.dumps(document(results, node_startup), indent=2) + "\n"),
+        (report_file, markdown(results, node_startup)),
     ):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    console.print(f"written to {arguments.json} and {arguments.report}")
-    return 0 if len(results) == len(chosen) and all(result.failed == 0 for result in results) else 2
 
 
 def _measure(
