@@ -6,10 +6,10 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite, nan
 from typing import Literal
 
 from policies.pods import Container
+from policies.properties import finite
 
 EngineName = Literal["vllm", "sglang", "tgi"]
 
@@ -105,13 +105,10 @@ class EngineCommand:
         if value is None or value in ("auto", "-1"):
             return None
         number, factor = (value[:-1], SUFFIXES[value[-1]]) if value[-1:] in SUFFIXES else (value, 1)
-        try:
-            found = float(number) * factor
-        except ValueError:
-            found = nan
-        if not isfinite(found):
+        found = finite(number)
+        if found is None:
             raise UnreadableArgumentError(f"{name} is {value!r}, which is no number")
-        return found
+        return found * factor
 
     def whole(self, name: str) -> int | None:
         """The same for a count, which is at least 1."""

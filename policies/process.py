@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -127,29 +125,27 @@ def running_pack(configuration: Mapping[str, str], stack: str, project: str) -> 
 
     configuration: the stack's own, by key, which a rule may read as the program does.
     """
+    about = analyzer_pb2.AnalyzerStackConfigureRequest(
+        stack=stack, project=project, dry_run=True, config=dict(configuration)
+    )
     process = subprocess.Popen(
         [sys.executable, "-u", "-m", "pulumi.policy", "127.0.0.1:0", str(PACK)],
         cwd=PACK,
-        env={
-            **os.environ,
-            "PULUMI_CONFIG": json.dumps(dict(configuration)),
-            "PULUMI_PROJECT": project,
-            "PULUMI_STACK": stack,
-            "PULUMI_DRY_RUN": "true",
-        },
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
     try:
-        yield from _connected(process)
+        yield from _connected(process, about)
     finally:
         process.kill()
         process.communicate()
 
 
-def _connected(process: subprocess.Popen[str]) -> Iterator[Pack]:
+def _connected(
+    process: subprocess.Popen[str], about: analyzer_pb2.AnalyzerStackConfigureRequest
+) -> Iterator[Pack]:
     assert process.stdout is not None
     assert process.stderr is not None
     port = process.stdout.readline().strip()
@@ -160,6 +156,7 @@ def _connected(process: subprocess.Popen[str]) -> Iterator[Pack]:
     with grpc.insecure_channel(f"127.0.0.1:{port}", options=NO_LIMIT) as channel:
         stub = analyzer_pb2_grpc.AnalyzerStub(channel)
         try:
+            stub.ConfigureStack(about, timeout=ANSWER_SECONDS)
             info = stub.GetAnalyzerInfo(Empty(), timeout=ANSWER_SECONDS)
             yield Pack(info.name, {rule.name: _facts(rule) for rule in info.policies}, stub)
         except grpc.RpcError as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 
 class UnexpectedValueError(ValueError):
@@ -74,10 +75,9 @@ class Section:
         if value is None:
             return None
         if isinstance(value, str | int | float) and not isinstance(value, bool):
-            try:
-                return float(value)
-            except ValueError:
-                pass
+            number = finite(str(value))
+            if number is not None:
+                return number
         raise UnexpectedValueError(self.at(key), value, "a number")
 
     def labels(self, key: str) -> dict[str, str]:
@@ -97,6 +97,15 @@ class Section:
         if isinstance(value, Sequence) and not isinstance(value, str):
             return value
         raise UnexpectedValueError(self.at(key), value, "a list")
+
+
+def finite(text: str) -> float | None:
+    """The number that `text` is; None if it is none, or one that cannot be counted with."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if isfinite(number) else None
 
 
 def _section(path: str, value: object) -> Section:

@@ -8,12 +8,12 @@ from datetime import date
 from math import floor
 from typing import Literal, TypeVar
 
-import pulumi
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from infra.machines import MACHINES, SYSTEM_MACHINES, Machine, SystemMachine
 from infra.scheduling import GPU_RESOURCE
 from policies.node_pools import NodePool
+from policies.stack_configuration import section
 from serving.cost import HOURS_PER_MONTH, machine_usd
 
 T = TypeVar("T")
@@ -81,7 +81,7 @@ def stack_prices() -> Mapping[str, StackPrice]:
 
 
 def _configured(key: str, kind: TypeAdapter[T]) -> T | None:
-    value = pulumi.Config().get(key)
+    value = section(key)
     if value is None:
         return None
     try:

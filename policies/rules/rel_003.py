@@ -11,7 +11,7 @@ from pydantic import Field
 
 from policies.objects import KubernetesObject, Resource, kubernetes_objects
 from policies.pods import Pod, pod_of, pod_owners
-from policies.properties import Section, UnexpectedValueError
+from policies.properties import Section, UnexpectedValueError, finite
 from policies.rule import Report, Rule, Settings
 from policies.scaling import Replicas, replicas, same_namespace, scalers
 
@@ -132,10 +132,10 @@ def _amount(spec: Section, key: str) -> tuple[float, bool]:
     """A number of pods, or a percentage of them (and True)."""
     value = spec.values.get(key)
     if isinstance(value, str) and value.endswith("%"):
-        try:
-            return float(value[:-1]), True
-        except ValueError:
-            raise UnexpectedValueError(spec.at(key), value, "a number or a percentage") from None
+        percentage = finite(value[:-1])
+        if percentage is None:
+            raise UnexpectedValueError(spec.at(key), value, "a number or a percentage")
+        return percentage, True
     number = spec.number(key)
     return 0.0 if number is None else number, False
 

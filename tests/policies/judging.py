@@ -108,7 +108,8 @@ def registered(manifest: Manifest) -> PolicyResource:
     """The manifest as a registered resource."""
     struct = Struct()
     struct.update(manifest)
-    name = str(manifest.get("metadata", {}).get("name", "unnamed"))
+    metadata = manifest.get("metadata")
+    name = str(metadata.get("name", "unnamed")) if isinstance(metadata, dict) else "unnamed"
     kind = manifest["kind"]
     version = manifest["apiVersion"]
     return PolicyResource(

@@ -81,3 +81,32 @@ def test_what_a_preview_cannot_know_is_said(project: Project):
     assert "can't run policy 'GPU-001'" in output
     assert f"Deployment/{project.namespace}/server" in output
     assert "nodeSelector" in output
+
+
+def test_the_budget_of_the_stack_file_reaches_the_rules(project: Project):
+    project.write(
+        """
+k8s.apiextensions.CustomResource(
+    "l4",
+    api_version="karpenter.sh/v1",
+    kind="NodePool",
+    metadata={"name": namespace},
+    spec={
+        "limits": {"nodes": 2},
+        "template": {
+            "spec": {
+                "nodeClassRef": {"group": "karpenter.kwok.sh", "kind": "KWOKNodeClass", "name": "gpu"},
+                "taints": [{"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}],
+                "requirements": [
+                    {"key": "node.kubernetes.io/instance-type", "operator": "In", "values": ["g6.2xlarge"]}
+                ],
+            }
+        },
+    },
+    opts=options(),
+)
+"""
+    )
+    project.succeed("preview", "--policy-pack", PACK)
+    project.succeed("config", "set", "--path", "budget.monthly_usd", "100", "--type", "int")
+    assert "the budget is 100 $/month" in project.fail("preview", "--policy-pack", PACK)

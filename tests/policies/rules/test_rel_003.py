@@ -105,7 +105,7 @@ def test_placeholders_may_all_leave_and_settings_say_who_else():
     assert len(judge(RULE, placeholder, config={"exempt_components": []}).violations) == 1
 
 
-@pytest.mark.parametrize("odd", ["half", True, [1], "x%"])
+@pytest.mark.parametrize("odd", ["half", True, [1], "x%", "nan%", "inf"])
 def test_odd_types_are_violations_and_no_crash(odd):
     (violation,) = judge(RULE, CHAT, SCALED, changed(BUDGET, "spec.maxUnavailable", odd)).violations
     assert "expected a number" in violation
