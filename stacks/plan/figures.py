@@ -98,11 +98,12 @@ class PriceSource:
 class Plan:
     """A whole environment. Prices are list prices, unless the stack overrides them.
 
-    region: of the cluster; None where it has none. estimated: spot machines whose price is not known.
-    utilization: share of a replica's throughput that the price of tokens rests on.
+    region: of the cluster; None where it has none. utilization: share of a replica's throughput that the
+    price of tokens rests on. spot_without_price: machines planned at their on-demand price instead.
     """
 
     cluster: str
+    provider: str
     region: str | None
     models: tuple[ModelPlan, ...]
     pools: tuple[PoolPlan, ...]

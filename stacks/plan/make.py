@@ -59,6 +59,7 @@ def make_plan(stack: Stack) -> Plan:
     fixed = tuple(_fixed_costs(stack, cluster_price, total(pool.machines for pool in plans)))
     return Plan(
         cluster=stack.cluster.name,
+        provider=stack.cluster.provider,
         region=stack.cluster.region if isinstance(stack.cluster, AwsCluster | GcpCluster) else None,
         models=tuple(
             _plan_model(model, pools[model.node_pool], costs[model.node_pool], stack)
