@@ -128,7 +128,7 @@ def comparisons(row: Reference) -> list[Comparison]:
         found.append(Comparison(row.name, "GiB of one request", from_pool, row.needed, needed))
     if row.blind and row.pool is not None:
         blind = fit(row.request(Measured(usable_gib=row.usable))).kv_pool_gib
-        found.append(Comparison(row.name, "KV pool, GiB", "nothing", row.pool, blind))
+        found.append(Comparison(row.name, "KV pool, GiB", "constants alone", row.pool, blind))
     return found
 
 
@@ -155,14 +155,14 @@ def picture(found: Sequence[Comparison], path: Path) -> None:
 
     figure, axes = pyplot.subplots(figsize=(8, 0.32 * len(found) + 1.4), layout="constrained")
     for index, one in enumerate(found):
-        blind = one.given == "nothing"
+        blind = one.given == "constants alone"
         color, limit = ("tab:orange", 8.0) if blind else ("tab:blue", 1.0)
         axes.barh(index, 2 * limit, left=-limit, color=color, alpha=0.12)
         axes.plot(100 * one.error, index, "o", color=color)
     axes.set_yticks(range(len(found)), [f"{one.name}: {one.quantity} from {one.given}" for one in found])
     axes.invert_yaxis()
     axes.axvline(0, color="black", linewidth=0.8)
-    axes.set_xlabel("error of the prediction, per cent; the band is what the tests allow")
+    axes.set_xlabel("error, per cent (band: allowed by the tests)")
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
 

@@ -31,8 +31,7 @@ def quantization(config: Fields) -> Quantization:
         method = "modelopt" if found.has("quant_algo") else ""
     excluded = _excluded(found)
     if method in ("awq", "gptq", "auto_awq", "auto_gptq", "auto-round", "awq_marlin", "gptq_marlin"):
-        bits, group = found.integer("bits", "w_bit"), found.optional_integer("group_size", "q_group_size")
-        return _integer(method, bits, group, excluded)
+        return _integer(method, found.integer("bits", "w_bit"), _group_size(found), excluded)
     if method == "mxfp4" or method == "gpt_oss_mxfp4":
         return Quantization("mxfp4", method, BYTES_PER_VALUE["mxfp4"], frozenset({"experts"}))
     if method in ("fp8", "fbgemm_fp8"):
@@ -55,10 +54,17 @@ def _integer(method: str, bits: int, group: int | None, excluded: frozenset[Comp
     """Weights in groups that share a 16-bit scale and a zero; without a group one scale per row."""
     if bits not in (4, 8):
         raise ConfigError(f"quantization_config: {bits} bits are not known, 4 and 8 are")
-    # -1, which JSON readers see as a missing group, is one scale per row.
-    scales = 0.0 if group is None or group == 0 else (2 + bits / 8) / group
+    scales = 0.0 if group is None else (2 + bits / 8) / group
     precision: Precision = "int4" if bits == 4 else "int8"
     return Quantization(precision, method, bits / 8 + scales, LINEAR - excluded)
+
+
+def _group_size(found: Fields) -> int | None:
+    """Weights that share a scale; None, which files write as -1, is one scale per row."""
+    if found.values.get("group_size") == -1:
+        return None
+    size = found.optional_integer("group_size", "q_group_size")
+    return None if size == 0 else size
 
 
 def _compressed_tensors(found: Fields, excluded: frozenset[Component]) -> Quantization:
@@ -69,7 +75,7 @@ def _compressed_tensors(found: Fields, excluded: frozenset[Component]) -> Quanti
     if weights is None:
         raise ConfigError(f"{found.place}: config_groups names no weights")
     bits, kind = weights.integer("num_bits"), weights.text("type")
-    group = weights.optional_integer("group_size")
+    group = _group_size(weights)
     cache = found.values.get("kv_cache_scheme") is not None
     reached = LINEAR - excluded
     if kind == "float" and bits == 4:

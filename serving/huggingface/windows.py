@@ -20,6 +20,9 @@ class LayerKind:
     shares_cache: bool = False
 
 
+MOST_LAYERS = 1000
+"""The deepest model of the table has 126."""
+
 FULL = LayerKind("full")
 LINEAR_LAYER = LayerKind("linear")
 
@@ -30,6 +33,8 @@ def layer_kinds(config: Fields, family: Family) -> tuple[LayerKind, ...]:
     Raises ConfigError if the file contradicts itself.
     """
     count = config.integer("num_hidden_layers")
+    if count > MOST_LAYERS:
+        raise ConfigError(f"{config.place}: num_hidden_layers is {count}, at most {MOST_LAYERS} are believed")
     kinds = tuple(_named(config, count) if config.has("layer_types") else _by_habit(config, family, count))
     shared = config.optional_integer("num_kv_shared_layers")
     if shared is None or shared == 0:
