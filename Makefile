@@ -3,13 +3,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STACK ?= local
+BASE ?= main
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help toolchain up status down env plan test test-unit test-vllm bench lint lock golden
+.PHONY: help toolchain up status down env plan plan-diff check load chaos cases gateway-bench \
+  test test-unit test-vllm bench lint lock golden schema refresh-prices
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 $(VENV)/python.stamp:
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
@@ -45,6 +47,24 @@ env: $(VENV)/all.stamp ## shell exports: eval "$$(make -s env)"
 plan: $(VENV)/plan.stamp ## models, machines and dollars per hour of STACK, without cloud or CLI
 	@$(BIN)/python -m stacks.plan $(STACK)
 
+plan-diff: $(VENV)/plan.stamp ## what STACK's change since BASE does to replicas, GPUs and money, as Markdown
+	@$(BIN)/python -m stacks.plan_diff $(STACK) --base $(BASE)
+
+check: $(VENV)/all.stamp ## the policy pack on STACK, without cloud, cluster or CLI
+	@$(BIN)/python -m stacks.check $(STACK)
+
+load: $(VENV)/all.stamp ## a burst on the running cluster: live table, picture, JSON report (7 minutes)
+	@$(BIN)/python -m local.load
+
+chaos: $(VENV)/all.stamp ## break one part after the other under load, to docs/chaos.md (30 minutes)
+	@$(BIN)/python -m local.load.chaos
+
+cases: $(VENV)/all.stamp ## cold, warm node, hot spare, wake from zero, to docs/capacity-cases.md (10 minutes)
+	@$(BIN)/python -m local.load.cases
+
+gateway-bench: $(VENV)/all.stamp ## the gateway next to direct access and vllm-router, to docs/gateway-benchmark.md
+	@$(BIN)/python -m local.gateway_benchmark --rivals vllm-router
+
 test: lint toolchain ## everything, on a real control plane of its own
 	@$(BIN)/python -m pytest
 
@@ -56,6 +76,12 @@ test-vllm: $(VENV)/all.stamp ## opt-in, 6 GB once: the emulator against a real v
 
 golden: $(VENV)/all.stamp ## renew the rendered manifests in tests/golden; review the difference
 	@LLM_PLATFORM_UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q tests/stacks/test_golden.py
+
+schema: $(VENV)/all.stamp ## renew stacks/schema.json, which editors use
+	@$(BIN)/python -m stacks.schema
+
+refresh-prices: $(VENV)/all.stamp ## renew machine prices from the clouds' own APIs, with your credentials
+	@$(BIN)/python -m infra.prices
 
 bench: toolchain ## timings of the main jobs, to docs/benchmarks.md and .json
 	@$(BIN)/python -m local.bench
