@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from infra.accelerators import Accelerator
 from local.engine.refusal import Refused
+from serving.fit.datatypes import ONLINE, OWN_METHODS
 from serving.models import Model
 
 METHODS = (
@@ -16,25 +17,6 @@ METHODS = (
 """Values of --quantization that vLLM 0.32 knows."""
 
 DEPRECATED = ("fbgemm_fp8", "fp_quant")
-
-ONLINE = {
-    "fp8": "fp8",
-    "fp8_per_tensor": "fp8",
-    "fp8_per_block": "fp8",
-    "fp8_per_channel": "fp8",
-    "mxfp8": "fp8",
-    "experts_int8": "fp8",
-    "int8_per_channel_weight_only": "fp8",
-}
-"""Methods that quantise a 16-bit checkpoint while loading, and the size of weights they leave."""
-
-CHECKPOINT_METHODS = {
-    "fp8": ("compressed-tensors", "fp8", "modelopt"),
-    "int4": ("awq", "awq_marlin", "gptq", "gptq_marlin", "compressed-tensors"),
-    "mxfp4": ("mxfp4", "gpt_oss_mxfp4"),
-}
-"""Methods that a quantised checkpoint may name in its own configuration; --quantization may only repeat
-it."""
 
 
 def weight_precision(
@@ -57,11 +39,12 @@ def weight_precision(
             f"The quantization method {quantization} is deprecated and will be removed in future versions of "
             "vLLM. To bypass, set `--allow-deprecated-quantization`."
         )
-    if model.checkpoint in CHECKPOINT_METHODS:
-        own = CHECKPOINT_METHODS[model.checkpoint]
+    if model.checkpoint in OWN_METHODS:
+        own = OWN_METHODS[model.checkpoint]
         if quantization not in own:
+            method = model.architecture.quantization.method
             raise Refused(
-                f"Quantization method specified in the model config ({own[0]}) does not match the "
+                f"Quantization method specified in the model config ({method}) does not match the "
                 f"quantization method specified in the `quantization` argument ({quantization})."
             )
         return model.checkpoint
@@ -70,4 +53,4 @@ def weight_precision(
             f"Cannot find the config file for {quantization}: {model.name} holds {model.checkpoint} weights, "
             f"and only {', '.join(ONLINE)} quantise while loading."
         )
-    return ONLINE[quantization]
+    return ONLINE[quantization].precision

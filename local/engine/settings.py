@@ -126,7 +126,7 @@ def engine_settings(flags: argparse.Namespace, machine: Machine) -> Engine:
             model=served,
             accelerator=gpu,
             tensor_parallel=tensor_parallel,
-            quantization=precision,
+            quantization=flags.quantization,
             kv_cache_dtype=kv_cache_dtype,
             gpu_memory_utilization=utilisation,
             max_num_batched_tokens=step_tokens,

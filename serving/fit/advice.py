@@ -31,10 +31,12 @@ class Alternative:
 def cheapest_alternative(request: FitRequest) -> Alternative | None:
     """The machine of lowest price that runs this model at this context, or None.
 
-    Measured figures belong to the GPU they were measured on and are not carried over. A context above the
-    model's own, and types that no GPU computes in, have no alternative.
+    Measured figures belong to the GPU they were measured on and are not carried over; a machine that is
+    named keeps the search in its cloud. A context above the model's own has no alternative.
     """
-    for machine in sorted(MACHINES.values(), key=lambda row: (row.price_per_hour_usd, row.name)):
+    cloud = None if request.machine is None else request.machine.cloud
+    offered = [row for row in MACHINES.values() if cloud is None or row.cloud == cloud]
+    for machine in sorted(offered, key=lambda row: (row.price_per_hour_usd, row.name)):
         for degree in valid_degrees(request.model, machine.accelerator_count):
             if degree & (degree - 1):  # sizes that machines are sold in
                 continue

@@ -88,8 +88,8 @@ def unsupported(
     has = f"{gpu.name} has compute capability {gpu.compute_capability}"
     if capability < 8.0 and model.architecture.compute_dtype == "bfloat16":
         yield (
-            f"bfloat16 needs compute capability 8.0 and {has}: use a float16 checkpoint, or a GPU from "
-            "nvidia-a10g on"
+            f"bfloat16 needs compute capability 8.0 and {has}: engines would fall back to float16, in which "
+            "models trained in bfloat16 overflow. Use a float16 checkpoint, or a GPU from nvidia-a10g on"
         )
     if capability < 8.0 and quantization.precision in ("fp8", "mxfp4", "nvfp4"):
         yield f"{quantization.precision} weights need compute capability 8.0 and {has}"

@@ -138,7 +138,7 @@ def _cache_lines(numbers: Numbers) -> Iterator[Line]:
     pool = numbers.pools[index]
     found = pool.layout
     groups = ", ".join(f"{group.count} of {group.block_tokens} tokens" for group in found.groups)
-    yield Line("block", None, f"{found.block_bytes} bytes, {found.group_count} groups ({groups} per block)")
+    yield Line("block", None, f"{found.block_bytes} bytes; groups of layers: {groups} per block")
     yield Line("blocks", None, f"{pool.blocks} in the pool")
     per_request = found.blocks(chosen.context)
     yield Line(
