@@ -25,6 +25,7 @@ from infra.warm_nodes import WARM_NODES_NAMESPACE, WarmNodes, WarmNodesArgs
 from serving.engines import vllm
 from serving.gateway import Gateway, GatewayArgs, config_maps
 from serving.images import IMAGES, image
+from serving.models import is_config_path
 from serving.names import GATEWAY_NAMESPACE, INFERENCE_NAMESPACE
 from serving.replica import Replica
 from serving.scaling import Autoscaler, AutoscalerArgs, trigger_signals
@@ -53,6 +54,7 @@ class Platform:
 def build(stack: config.Stack) -> Platform:
     """Registers everything that `stack` describes."""
     local = _local(stack.cluster)
+    _servable(stack)
     plan = make_plan(stack)
     _say(plan)
     cluster = _cluster(local)
@@ -171,6 +173,16 @@ def _local(cluster: config.Cluster) -> config.LocalCluster:
         f"cluster.provider: {cluster.provider} can be planned (`make plan`) but not built yet: only local "
         "clusters can. Nothing was changed"
     )
+
+
+def _servable(stack: config.Stack) -> None:
+    for index, model in enumerate(stack.models):
+        if is_config_path(str(ROOT / model.model)):
+            raise pulumi.RunError(
+                f"models[{index}].model: {model.model} is enough to plan the model (`make plan`), but "
+                "engines load it by its Hugging Face id: add a row to serving/data/models.yaml and name that. "
+                "Nothing was changed"
+            )
 
 
 def _cluster(cluster: config.LocalCluster) -> Cluster:

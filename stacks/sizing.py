@@ -12,6 +12,7 @@ from infra.machines import Machine
 from infra.scheduling import machine_share
 from serving.batch import ReplicaCapacity, Requests, replica_capacity
 from serving.fit import Fit, FitRequest, TypicalRequest, fit
+from serving.fit.advice import Alternative, cheapest_alternative
 from serving.models import Model as ModelFacts
 from serving.models import is_config_path, load_model
 from stacks.config import Model
@@ -34,6 +35,11 @@ def _facts(name_or_path: str) -> ModelFacts:
     if not is_config_path(str(path)):
         return load_model(name_or_path)
     return replace(load_model(str(path)), name=name_or_path)
+
+
+def shown_path(message: str) -> str:
+    """A message with paths as the stack file has them, relative to the folder of Pulumi.yaml."""
+    return message.replace(f"{ROOT}/", "")
 
 
 def can_be_split(facts: ModelFacts, tensor_parallel: int) -> bool:
@@ -67,25 +73,35 @@ def capacity_of(model: Model, accelerator_name: str) -> ReplicaCapacity:
 def fit_of(model: Model, machine: Machine) -> Fit:
     """Whether one replica of `model` fits its share of this machine, and what is left for requests."""
     share = machine_share(machine, model.tensor_parallel)
-    return fit(
-        FitRequest(
-            model=facts_of(model),
-            accelerator=accelerator(machine.accelerator),
-            engine=model.engine,
-            tensor_parallel=model.tensor_parallel,
-            max_model_len=model.max_model_len,
-            quantization=model.quantization,
-            gpu_memory_utilization=model.gpu_memory_utilization,
-            max_num_seqs=model.max_num_seqs,
-            typical_request=TypicalRequest(
-                prompt_tokens=model.expected_load.prompt_tokens,
-                output_tokens=model.expected_load.output_tokens,
-            ),
-            itl_seconds=model.slo.itl.seconds,
-            machine=machine,
-            pod_memory_gib=share.memory_mib / 1024,
-            pod_cpus=share.cpu_millicores / 1000,
-        )
+    request = replace(
+        _fit_request(model, machine),
+        pod_memory_gib=share.memory_mib / 1024,
+        pod_cpus=share.cpu_millicores / 1000,
+    )
+    return fit(request)
+
+
+def what_would_fit(model: Model, machine: Machine) -> Alternative | None:
+    """The cheapest machine of the same cloud on which `model` would fit as it is asked for, if any."""
+    return cheapest_alternative(_fit_request(model, machine))
+
+
+def _fit_request(model: Model, machine: Machine) -> FitRequest:
+    return FitRequest(
+        model=facts_of(model),
+        accelerator=accelerator(machine.accelerator),
+        engine=model.engine,
+        tensor_parallel=model.tensor_parallel,
+        max_model_len=model.max_model_len,
+        quantization=model.quantization,
+        gpu_memory_utilization=model.gpu_memory_utilization,
+        max_num_seqs=model.max_num_seqs,
+        typical_request=TypicalRequest(
+            prompt_tokens=model.expected_load.prompt_tokens,
+            output_tokens=model.expected_load.output_tokens,
+        ),
+        itl_seconds=model.slo.itl.seconds,
+        machine=machine,
     )
 
 

@@ -15,7 +15,7 @@ from stacks.catalogue import pool_machines
 from stacks.checks.observability import check_burn_rates
 from stacks.config import Model, NodePool, Stack
 from stacks.problems import Problem
-from stacks.sizing import capacity_of, facts_of, fit_of
+from stacks.sizing import capacity_of, facts_of, fit_of, shown_path, what_would_fit
 
 
 def check_model(path: str, model: Model, stack: Stack) -> Iterator[Problem]:
@@ -53,16 +53,20 @@ def check_model(path: str, model: Model, stack: Stack) -> Iterator[Problem]:
         )
         return
     except (ConfigError, UnsupportedModelError) as error:
-        yield Problem(f"{path}.model", f'"{model.model}" cannot be planned: {error}')
+        yield Problem(f"{path}.model", f'"{model.model}" cannot be planned: {shown_path(str(error))}')
         return
     problems = list(_check_facts(path, model, facts))
     machines = pool_machines(pools[model.node_pool], stack) if model.node_pool in pools else []
     if machines:
         problems += _check_parallelism(f"{path}.tensor_parallel", model, facts, machines)
     machine = cheapest_machine(machines, model.tensor_parallel)
-    if not problems and machine is not None and pools[model.node_pool].accelerator == machine.accelerator:
+    # A pool with machines of several accelerators has a problem of its own.
+    if machine is None or machine.accelerator != pools[model.node_pool].accelerator:
+        yield from problems
+        return
+    if not problems:
         problems += _check_fit(path, model, machine)
-    if not problems and machine is not None and pools[model.node_pool].accelerator == machine.accelerator:
+    if not problems:
         problems += _check_service_level(path, model, pools[model.node_pool])
     yield from problems
 
@@ -72,13 +76,16 @@ def _check_fit(path: str, model: Model, machine: Machine) -> Iterator[Problem]:
     found = fit_of(model, machine)
     if found.fits:
         return
-    where = f"{model.tensor_parallel} x {machine.accelerator} in {machine.name}"
+    other = what_would_fit(model, machine)
+    advice = "no machine of this cloud would do" if other is None else f"cheapest that would: {other.text}"
+    where = f"on {model.tensor_parallel} x {machine.accelerator} in {machine.name}"
     if 0 < found.max_context < model.max_model_len:
-        yield Problem(f"{path}.max_model_len", f"{model.max_model_len} does not fit {where}: {found.reason}")
+        place, asked = "max_model_len", f"{model.max_model_len} does not fit {where}"
+    elif found.kv_pool_gib <= 0:
+        place, asked = "tensor_parallel", f"{model.tensor_parallel} is not enough {where}"
     else:
-        yield Problem(
-            f"{path}.tensor_parallel", f"{model.tensor_parallel} is not enough on {where}: {found.reason}"
-        )
+        place, asked = "node_pool", f'"{model.node_pool}" cannot run {model.model} {where}'
+    yield Problem(f"{path}.{place}", f"{asked}: {found.reason}; {advice}")
 
 
 def _check_drain(path: str, model: Model) -> Iterator[Problem]:
@@ -118,13 +125,6 @@ def _check_service_level(path: str, model: Model, pool: NodePool) -> Iterator[Pr
     where = f"{model.tensor_parallel} x {pool.accelerator}"
     basis = f"({capacity.basis}: {capacity.source})"
     load = model.expected_load
-    if capacity.memory_batch < 1:
-        yield Problem(
-            f"{path}.tensor_parallel",
-            f"weights and one request of expected_load do not fit the memory of {where}: use more or larger "
-            "GPUs, or quantization: fp8",
-        )
-        return
     if capacity.latency_batch < 1:
         yield Problem(
             f"{path}.slo.itl.seconds",

@@ -64,8 +64,8 @@ def _other_region(plan: Plan) -> Iterator[str]:
         names = ", ".join(dict.fromkeys(f"{price.what} ({price.region})" for price in other))
         yield (
             f"the cluster is in {plan.region}, but these prices are of another region: {names}. Renew them "
-            f"with `python -m infra.prices --cloud {plan.provider} --region {plan.region}`, or state your own "
-            "under price_overrides"
+            f"with `python -m infra.prices --cloud {plan.provider} --region {plan.region}`, or state your "
+            "own under price_overrides"
         )
 
 

@@ -12,8 +12,9 @@ import pytest
 from infra.scheduling import NODE_POOL_LABEL
 from stacks import program
 from stacks.config import Stack
+from stacks.load import parse
 from tests.recording import Recording, Registered, record, stack_outputs
-from tests.stacks.environments import changed, local_values, stack_on
+from tests.stacks.environments import aws_values, changed, local_values, stack_on
 
 
 def run(stack: Stack) -> Recording:
@@ -185,6 +186,36 @@ def test_the_verification_runs_again_only_when_something_changed(tmp_path: Path)
     changes = {"models.0.max_model_len": 8192, "gateway.max_request_mib": 1, "models.1.replicas.min": 2}
     for path, value in changes.items():
         assert job_name(run(stack_on(tmp_path / "kubeconfig", changed(path, value)))) != first
+
+
+def test_a_cluster_that_cannot_be_built_yet_is_refused_in_one_line():
+    registered: list[Recording] = []
+
+    def build() -> None:
+        program.build(parse(aws_values(), origin="test"))
+
+    with pytest.raises(pulumi.RunError, match=r"^cluster\.provider: aws can be planned") as raised:
+        registered.append(record(build))
+    assert len(str(raised.value).splitlines()) == 1
+    assert registered == []
+
+
+def test_a_plan_above_its_budget_ends_the_preview_after_it_was_printed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    stack = stack_on(tmp_path / "kubeconfig", {**local_values(), "budget": {"monthly_usd": 10000}})
+    with (
+        caplog.at_level("INFO"),
+        pytest.raises(pulumi.RunError, match=r"budget\.monthly_usd: 10000 is less than the 15666 \$/month"),
+    ):
+        run(stack)
+    assert "in all: 9.26 $/h with all models at minimum" in caplog.text
+
+
+def test_money_and_labels_prove_nothing_again(tmp_path: Path):
+    first = job_name(run(stack_on(tmp_path / "kubeconfig")))
+    sections = {"budget": {"monthly_usd": 20000}, "tags": {"team": "platform"}}
+    assert job_name(run(stack_on(tmp_path / "kubeconfig", {**local_values(), **sections}))) == first
 
 
 def test_a_missing_kubeconfig_says_how_to_get_one_and_registers_nothing(tmp_path: Path):

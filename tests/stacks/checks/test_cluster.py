@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from stacks.load import parse
+from stacks.problems import StackError
+from tests.stacks.environments import aws_values, local_values
+
+GCP = {
+    "provider": "gcp",
+    "name": "test",
+    "project": "some-project",
+    "region": "us-central1",
+    "release_channel": "regular",
+    "api_allowed_cidrs": [],
+    "system_nodes": {"machine_type": "e2-standard-4", "count": 3},
+}
+EXISTING = {
+    "provider": "existing",
+    "name": "ours",
+    "kubeconfig": "ours.yaml",
+    "context": "ours",
+    "node_autoscaler": "cluster-autoscaler",
+}
+
+
+def problems(values: dict[str, Any]) -> list[str]:
+    try:
+        parse(values, origin="test")
+    except StackError as error:
+        return [str(problem) for problem in error.problems]
+    return []
+
+
+def on(cluster: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    return {**local_values(), "cluster": {**cluster, **changes}}
+
+
+def aws(**changes: Any) -> dict[str, Any]:
+    return on(aws_values()["cluster"], **changes)
+
+
+def test_every_provider_can_be_described():
+    assert problems(aws()) == []
+    assert problems(on(EXISTING)) == []
+    values = on(GCP)
+    values["node_pools"] = [{**values["node_pools"][0], "machine_types": ["g2-standard-8"], "disk_gib": 200}]
+    values["models"] = values["models"][:1]
+    assert problems(values) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"region": "us-central1"}, 'cluster.region: "us-central1" is not allowed (an AWS region'),
+        ({"version": 1.36}, "cluster.version: 1.36 must be text (Kubernetes version"),
+        ({"zones": 1}, "cluster.zones: 1 must be at least 2"),
+        (
+            {"nat_gateways": "per-zone"},
+            'cluster.nat_gateways: "per-zone" is not allowed: did you mean per_zone?',
+        ),
+        (
+            {"api_allowed_cidrs": ["203.0.113.1"]},
+            'cluster.api_allowed_cidrs[0]: "203.0.113.1" is not allowed',
+        ),
+        (
+            {"api_allowed_cidrs": ["203.0.113.1/24"]},
+            'cluster.api_allowed_cidrs[0]: "203.0.113.1/24" is no network',
+        ),
+        (
+            {"api_allowed_cidrs": ["203.0.113.0/64"]},
+            'cluster.api_allowed_cidrs[0]: "203.0.113.0/64" is no network',
+        ),
+        ({"node_autoscaler": "karpentr"}, "did you mean karpenter? Valid: cluster-autoscaler, karpenter"),
+        ({"kubeconfig": "x"}, "cluster.kubeconfig: unknown key"),
+        (
+            {"system_nodes": {"machine_type": "e2-standard-4", "count": 2}},
+            'cluster.system_nodes.machine_type: "e2-standard-4" is no system machine of aws',
+        ),
+        (
+            {"system_nodes": {"machine_type": "m7i.large", "count": 0}},
+            "cluster.system_nodes.count: 0 must be at least 1",
+        ),
+    ],
+)
+def test_one_mistake_is_one_line(change: dict[str, Any], expected: str):
+    (line,) = problems(aws(**change))
+    assert expected in line
+
+
+def test_a_cluster_without_its_provider():
+    cluster = aws_values()["cluster"]
+    del cluster["provider"]
+    (line,) = problems({**local_values(), "cluster": cluster})
+    assert line.startswith("cluster.provider: required key is missing")
+
+
+def test_machines_of_another_cloud():
+    values = aws()
+    values["node_pools"][0].update(machine_types=["g2-standard-8"], disk_gib=200)
+    (line,) = problems(values)
+    assert line.startswith(
+        'node_pools[0].machine_types[0]: "g2-standard-8" is of gcp, and the pool is nvidia-l4'
+    )
+
+
+@pytest.mark.parametrize(("autoscaler", "count"), [("karpenter", 1), ("cluster-autoscaler", 0)])
+def test_only_karpenter_cannot_keep_machines_without_pods(autoscaler: str, count: int):
+    values = aws(node_autoscaler=autoscaler)
+    values["node_pools"][0]["min_nodes"] = 1
+    assert len(problems(values)) == count
