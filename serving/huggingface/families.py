@@ -51,6 +51,7 @@ FAMILIES = {
     "granite": Family(tied=True),
     "granitemoe": Family(expert_width="intermediate_size", tied=True),
     "internlm3": LLAMA,
+    "mimo": QWEN2,
     "seed_oss": Family(qkv_bias=True, output_bias=False),
     "smollm3": Family(tied=True),
     "arcee": Family(mlp_matrices=2),
@@ -118,6 +119,19 @@ TEXT_MODELS = {
     "llava": "llama",
 }
 """Multimodal model types, and the text model where `text_config` does not name its own."""
+
+GEMMA = {"vocab_size": 256_000, "head_dim": 256, "max_position_embeddings": 8192}
+
+DEFAULTS: dict[str, dict[str, int]] = {
+    "gemma": GEMMA,
+    "gemma2": {**GEMMA, "sliding_window": 4096},
+    "gemma3_text": {
+        "vocab_size": 262_208, "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256,
+        "max_position_embeddings": 131_072, "sliding_window": 4096,
+    },
+    "gemma4_text": {"vocab_size": 262_144, "head_dim": 256, "max_position_embeddings": 131_072},
+}  # fmt: skip
+"""What transformers fills in: published files of these types leave out whatever has the default."""
 
 UNSUPPORTED = {
     "deepseek_v4": "its cache holds several compressed groups: fit it from the log of a start",

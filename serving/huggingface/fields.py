@@ -50,8 +50,8 @@ class Fields:
         value = self.values.get(name)
         if value is None:
             return default
-        if not isinstance(value, int | float) or isinstance(value, bool):
-            raise ConfigError(f"{self.place}: {name} is {value!r}, expected a number")
+        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= 1e6:
+            raise ConfigError(f"{self.place}: {name} is {value!r}, expected a number above 0")
         return float(value)
 
     def flag(self, name: str, default: bool) -> bool:

@@ -11,7 +11,7 @@ from typing import Literal
 from infra.choices import valid_choices
 from serving.architecture import Architecture, Layer, Weight
 from serving.huggingface.attention import attention_layer, head_dim, kv_heads
-from serving.huggingface.families import FAMILIES, TEXT_MODELS, UNSUPPORTED, Family
+from serving.huggingface.families import DEFAULTS, FAMILIES, TEXT_MODELS, UNSUPPORTED, Family
 from serving.huggingface.feed_forward import dense, expert_count, experts, experts_per_token, has_experts
 from serving.huggingface.fields import ConfigError, Fields, UnsupportedModelError
 from serving.huggingface.quantization import quantization
@@ -85,15 +85,22 @@ def _text_model(whole: Fields) -> tuple[Fields, str]:
     nested = whole.object("text_config") or whole.object("llm_config")
     if nested is None:
         # Qwen2.5-VL and others of its time have the text model's fields beside `vision_config`.
-        return whole, _known(whole, TEXT_MODELS.get(outer_type, outer_type))
+        model_type = _known(whole, TEXT_MODELS.get(outer_type, outer_type))
+        return Fields(whole.place, _with_defaults(whole, model_type)), model_type
     named = nested.text("model_type")
     model_type = TEXT_MODELS.get(outer_type, outer_type) if named is None else named
     model_type = TEXT_MODELS.get(model_type, model_type)
-    values = {"vocab_size": whole.values.get("vocab_size"), **nested.values, "model_type": model_type}
-    if nested.values.get("tie_word_embeddings") is None:
-        values["tie_word_embeddings"] = whole.values.get("tie_word_embeddings")
     _reject(whole, outer_type)
-    return Fields(nested.place, values), _known(whole, model_type)
+    values = _with_defaults(nested, _known(whole, model_type))
+    for shared in ("vocab_size", "tie_word_embeddings"):
+        if values.get(shared) is None:
+            values[shared] = whole.values.get(shared)
+    return Fields(nested.place, {**values, "model_type": model_type}), model_type
+
+
+def _with_defaults(text: Fields, model_type: str) -> dict[str, object]:
+    given = {name: value for name, value in text.values.items() if value is not None}
+    return {**DEFAULTS.get(model_type, {}), **given}
 
 
 def _known(whole: Fields, model_type: str) -> str:
@@ -133,7 +140,7 @@ def _outer(whole: Fields, text: Fields, family: Family, hidden: int) -> tuple[We
         weights.append(Weight("output", vocabulary * hidden))
     vision = whole.object("vision_config") or whole.object("visual")
     if vision is not None and vision.values:
-        weights.append(Weight("vision", vision_parameters(vision, hidden)))
+        weights.append(Weight("vision", vision_parameters(vision, whole.text("model_type"), hidden)))
     return tuple(weights)
 
 

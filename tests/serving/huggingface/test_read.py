@@ -28,6 +28,8 @@ PLAIN = {
         ("deepseek-v2-lite", 15.706),
         ("gpt-oss-120b", 116.83),
         ("qwen2.5-vl-7b", 8.292),
+        ("qwen2-vl-7b", 8.291),
+        ("gemma-3-4b", 4.30),
         ("qwen3-next-80b-a3b", 79.67),
         ("gemma-3-27b", 27.43),
     ],
