@@ -14,7 +14,7 @@ from pydantic import ConfigDict
 from infra.choices import UnknownNameError
 from infra.tables import read_table
 from serving.architecture import Architecture, AttentionCache, LatentCache, Precision, Quantization
-from serving.huggingface import architecture, read_config
+from serving.huggingface import ConfigError, architecture, read_config
 from serving.weights import ONLINE_FP8, checkpoint_gib, gpu_weights_gib, whole
 
 
@@ -161,6 +161,8 @@ def load_model(name_or_path: str) -> Model:
     be used, and its UnsupportedModelError for a model whose memory follows no formula here.
     """
     if not is_config_path(name_or_path):
+        if name_or_path.startswith(("/", ".")):
+            raise ConfigError(f"{name_or_path}: neither a .json file nor a folder with a config.json")
         return model(name_or_path)
     described = architecture(read_config(Path(name_or_path)), name_or_path)
     return Model(

@@ -16,13 +16,14 @@ from typing import get_args
 from rich.console import Console
 
 from infra.accelerators import accelerator
+from infra.choices import UnknownNameError
 from infra.machines import machine
 from serving.fit.advice import cheapest_alternative
 from serving.fit.explain import show_answer, show_sum
 from serving.fit.fit import fit
 from serving.fit.request import Engine, FitRequest, Measured, TypicalRequest
 from serving.fit.result import Fit
-from serving.models import load_model
+from serving.models import Model, load_model
 
 DOES_NOT_FIT, NO_ANSWER = 2, 1
 
@@ -99,7 +100,7 @@ def request_from(options: argparse.Namespace) -> FitRequest:
             raise ValueError("--prompt-tokens and --output-tokens go together")
         typical = TypicalRequest(options.prompt_tokens, options.output_tokens)
     return FitRequest(
-        model=load_model(options.model),
+        model=_model(options.model),
         accelerator=accelerator(options.accelerator),
         engine=options.engine,
         engine_version=options.engine_version,
@@ -123,6 +124,13 @@ def request_from(options: argparse.Namespace) -> FitRequest:
         machine=None if options.machine is None else machine(options.machine),
         pod_memory_gib=options.pod_memory_gib,
     )
+
+
+def _model(name_or_path: str) -> Model:
+    try:
+        return load_model(name_or_path)
+    except UnknownNameError as error:
+        raise ValueError(f"{error}. For any other, give the path of its config.json") from None
 
 
 def _count(text: str) -> int:

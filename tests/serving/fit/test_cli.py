@@ -109,6 +109,8 @@ def test_the_service_level_bounds_requests_at_once(capsys: pytest.CaptureFixture
     ("arguments", "says"),
     [
         (["no/such.json", "--accelerator", "nvidia-l4"], "no/such.json: there is no such file"),
+        (["./nowhere", "--accelerator", "nvidia-l4"], "neither a .json file nor a folder with a config.json"),
+        (["Qwen/Qwen9", "--accelerator", "nvidia-l4"], "For any other, give the path of its config.json"),
         ([*LLAMA[:2], "nvidia-l5"], "unknown accelerator 'nvidia-l5': did you mean nvidia-l4"),
         ([*LLAMA, "--engine-version", "newest"], "engine version 'newest' is none"),
         ([*LLAMA, "--quantization", "gguf"], 'quantization "gguf" needs a checkpoint'),
