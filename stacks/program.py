@@ -180,8 +180,8 @@ def _servable(stack: config.Stack) -> None:
         if is_config_path(str(ROOT / model.model)):
             raise pulumi.RunError(
                 f"models[{index}].model: {model.model} is enough to plan the model (`make plan`), but "
-                "engines load it by its Hugging Face id: add a row to serving/data/models.yaml and name that. "
-                "Nothing was changed"
+                "engines load it by its Hugging Face id: add a row to serving/data/models.yaml and name "
+                "that. Nothing was changed"
             )
 
 

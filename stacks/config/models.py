@@ -8,6 +8,9 @@ from pydantic import Field
 
 from stacks.config.section import NAME_RULE, Fraction, Name, Seconds, Section
 
+MOST_TOKENS = 10_000_000
+"""Ten times the longest context of any model: what is above is a slip of the finger."""
+
 
 class Replicas(Section, frozen=True):
     """How many engines serve a model."""
@@ -37,8 +40,8 @@ class ExpectedLoad(Section, frozen=True):
     requests_per_second: float = Field(
         gt=0, le=100_000, allow_inf_nan=False, description="arrivals per second, above 0"
     )
-    prompt_tokens: int = Field(ge=1, description="tokens of a typical prompt")
-    output_tokens: int = Field(ge=1, description="tokens of a typical reply")
+    prompt_tokens: int = Field(ge=1, le=MOST_TOKENS, description="tokens of a typical prompt, at least 1")
+    output_tokens: int = Field(ge=1, le=MOST_TOKENS, description="tokens of a typical reply, at least 1")
 
 
 class Model(Section, frozen=True):
@@ -65,8 +68,12 @@ class Model(Section, frozen=True):
         default=None,
         description="precision to quantise to while loading; without it the checkpoint is served as it is",
     )
-    max_model_len: int = Field(ge=256, description="tokens of prompt and reply together, at least 256")
-    max_output_tokens: Annotated[int, Field(ge=1, description="tokens of one reply at most")] | None = Field(
+    max_model_len: int = Field(
+        ge=256, le=MOST_TOKENS, description="tokens of prompt and reply together, at least 256"
+    )
+    max_output_tokens: (
+        Annotated[int, Field(ge=1, le=MOST_TOKENS, description="tokens of one reply at most")] | None
+    ) = Field(
         default=None,
         description="tokens of one reply at most; left out, max_model_len is the only limit",
     )

@@ -1,6 +1,7 @@
 """The manifests that environments register, as committed files: a change shows in the review.
 
-`local` holds those of the local stack, `warm-nodes` what a pool adds that keeps nodes warm.
+`local` holds those of the local stack, `warm-nodes` what a pool adds that keeps nodes warm; plans.yaml what each
+stack amounts to, so that a change of a table shows what it does to replicas and money.
 
 To update: `LLM_PLATFORM_UPDATE_GOLDEN=1 python -m pytest tests/stacks/test_golden.py`, then read the diff.
 """
@@ -13,7 +14,10 @@ from typing import Any
 
 import yaml
 
+from serving.cost import Span
 from stacks import program
+from stacks.load import STACKS, from_file
+from stacks.plan import Plan, make_plan
 from tests.recording import record
 from tests.stacks.environments import local_values, stack_on
 
@@ -70,6 +74,35 @@ def compare(golden: Path, manifests: dict[str, str]) -> None:
     assert sorted(committed) == sorted(manifests), f"update with {UPDATE}=1, then read the diff"
     for name, text in manifests.items():
         assert text == committed[name], f"{name} changed: update with {UPDATE}=1, then read the diff"
+
+
+def amounts(span: Span, digits: int) -> str:
+    return " / ".join(f"{amount:.{digits}f}" for amount in (span.minimum, span.expected, span.maximum))
+
+
+def figures(plan: Plan) -> dict[str, Any]:
+    """What a plan comes to: minimum / expected / maximum."""
+    return {
+        "models": {
+            model.name: {
+                "machine": model.machine,
+                "replicas": f"{model.replicas_min} / {model.replicas_expected} / {model.replicas_max}",
+                "usd_per_hour": amounts(model.usd_per_hour, 2),
+            }
+            for model in plan.models
+        },
+        "machines": {pool.name: amounts(pool.machines, 0) for pool in plan.pools},
+        "usd_per_month": amounts(plan.usd_per_hour.per_month, 0),
+    }
+
+
+def test_plans_of_every_stack():
+    names = sorted(path.name.split(".")[1] for path in STACKS.glob("Pulumi.*.yaml"))
+    text = yaml.safe_dump({name: figures(make_plan(from_file(name))) for name in names}, sort_keys=False)
+    path = GOLDEN / "plans.yaml"
+    if os.environ.get(UPDATE) == "1":
+        path.write_text(text, encoding="utf-8")
+    assert text == path.read_text(encoding="utf-8"), f"update with {UPDATE}=1, then read the diff"
 
 
 def test_manifests_of_the_local_environment(tmp_path: Path):

@@ -47,11 +47,13 @@ def test_every_section_refuses_unknown_keys():
         assert section["additionalProperties"] is False, name
 
 
-def test_every_number_has_a_lower_bound():
+def test_every_number_has_a_lower_bound_and_every_whole_number_an_upper_one():
     for path, field in fields(json.loads(json.dumps(schema()))):
         for part in [field, *field.get("anyOf", [])]:
             if part.get("type") in ("integer", "number"):
                 assert {"minimum", "exclusiveMinimum"} & part.keys(), path
+            if part.get("type") == "integer":
+                assert {"maximum", "exclusiveMaximum"} & part.keys(), path
 
 
 def test_every_shipped_stack_file_names_the_schema():
