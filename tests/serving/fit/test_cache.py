@@ -116,3 +116,8 @@ def test_needed_memory_is_whole_blocks():
     found = pool(ask("meta-llama/Llama-3.1-8B-Instruct"))
     assert found.needed_gib(8192) == 1.0
     assert found.needed_gib(1) == 16 * 131_072 / GIB
+
+
+@pytest.mark.parametrize(("version", "groups"), [("0.9.0", 1), ("0.9.1", 7), ("0.10.2", 7), ("0.32.0", 7)])
+def test_groups_came_with_0_9_1(version: str, groups: int):
+    assert pool(ask("gemma-3-27b", engine_version=version)).layout.group_count == groups
