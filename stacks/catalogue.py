@@ -17,6 +17,9 @@ from infra.machines import (
 )
 from stacks.config import AwsCluster, Cluster, GcpCluster, LocalCluster, NodePool, PriceOverride, Stack
 
+OVERRIDDEN = "price_overrides"
+"""Stands for the region of a price that the stack states itself: it holds wherever the cluster is."""
+
 
 def clouds_of(cluster: Cluster) -> tuple[Cloud, ...]:
     """Whose machine types a stack on this cluster may name. A local cluster imitates AWS's."""
@@ -44,7 +47,7 @@ def _priced(shape: MachineShape, override: PriceOverride) -> Machine:
         **asdict(shape),
         price_per_hour_usd=override.usd_per_hour,
         spot_price_per_hour_usd=override.spot_usd_per_hour,
-        region="price_overrides",
+        region=OVERRIDDEN,
         as_of=override.as_of,
         source=override.source,
     )
@@ -68,6 +71,10 @@ def system_machine(name: str, stack: Stack) -> SystemMachine:
     for override in stack.price_overrides:
         if override.machine_type == name:
             return replace(
-                row, price_per_hour_usd=override.usd_per_hour, as_of=override.as_of, source=override.source
+                row,
+                price_per_hour_usd=override.usd_per_hour,
+                region=OVERRIDDEN,
+                as_of=override.as_of,
+                source=override.source,
             )
     return row

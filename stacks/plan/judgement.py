@@ -7,6 +7,7 @@ from datetime import date
 
 from infra.prices.table import MAX_AGE, is_old
 from serving.cost import HOURS_PER_MONTH
+from stacks.catalogue import OVERRIDDEN
 from stacks.plan.figures import Plan
 from stacks.problems import Problem
 
@@ -59,7 +60,7 @@ def _old_prices(plan: Plan, today: date) -> Iterator[str]:
 def _other_region(plan: Plan) -> Iterator[str]:
     if plan.region is None:
         return
-    other = [price for price in plan.prices if price.region not in (plan.region, "price_overrides")]
+    other = [price for price in plan.prices if price.region not in (plan.region, OVERRIDDEN)]
     if other:
         names = ", ".join(dict.fromkeys(f"{price.what} ({price.region})" for price in other))
         yield (

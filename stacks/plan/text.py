@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from stacks.catalogue import OVERRIDDEN
 from stacks.plan.figures import ModelPlan, Plan, PoolPlan
 
 
@@ -34,7 +35,10 @@ def remarks(plan: Plan) -> list[str]:
 
 
 def prices(plan: Plan) -> str:
-    return f"list prices of {', '.join(plan.price_regions)}, {plan.prices_as_of.isoformat()}"
+    regions = [region for region in plan.price_regions if region != OVERRIDDEN]
+    listed = [f"list prices of {', '.join(regions)}"] if regions else []
+    own = ["the stack's own prices"] if OVERRIDDEN in plan.price_regions else []
+    return f"{' and '.join(listed + own)}, of {plan.prices_as_of.isoformat()} or later"
 
 
 def placement(model: ModelPlan) -> str:

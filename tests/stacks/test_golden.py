@@ -1,7 +1,7 @@
 """The manifests that environments register, as committed files: a change shows in the review.
 
-`local` holds those of the local stack, `warm-nodes` what a pool adds that keeps nodes warm; plans.yaml what each
-stack amounts to, so that a change of a table shows what it does to replicas and money.
+`local` holds those of the local stack, `warm-nodes` what a pool adds that keeps nodes warm; plans.yaml what
+each stack amounts to, so that a change of a table shows what it does to replicas and money.
 
 To update: `LLM_PLATFORM_UPDATE_GOLDEN=1 python -m pytest tests/stacks/test_golden.py`, then read the diff.
 """

@@ -75,3 +75,9 @@ def test_what_a_cluster_costs_before_machines_is_a_line_each():
     text = lines(make_plan(parse(aws_values(), origin="test")))
     assert "control plane: 0.10 $/h" in text
     assert "3 NAT gateways: 0.15 $/h" in text
+
+
+def test_prices_that_the_stack_states_are_told_from_list_prices():
+    price = {"machine_type": "g6.2xlarge", "usd_per_hour": 0.9, "as_of": "2026-11-20", "source": "contract"}
+    text = text_of("price_overrides", [price])
+    assert "list prices of us-east-1 and the stack's own prices, of 2026-07-20 or later" in text[-1]
