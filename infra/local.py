@@ -38,7 +38,7 @@ IMITATED_CLOUD = "aws"
 """Whose machines can be bought here."""
 
 CAPACITY_TYPES = ("on-demand", "spot")
-"""What can be bought here. Spot prices move by the hour: an imitated spot machine costs as much as on demand."""
+"""What can be bought here. Spot prices move by the hour: an imitated spot machine costs as on demand."""
 
 
 def karpenter_instance_types() -> str:

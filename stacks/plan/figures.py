@@ -119,6 +119,13 @@ class Plan:
         return total(pool.usd_per_hour for pool in self.pools)
 
     @property
+    def unused_usd_per_hour(self) -> Span:
+        """Machines that no replica is on: warm ones, and those that min_nodes keeps."""
+        left = self.gpu_usd_per_hour + total(model.usd_per_hour for model in self.models).times(-1)
+        # Shares add up to the bill but for the last bit, which must not show as -0.
+        return Span(max(left.minimum, 0.0), max(left.expected, 0.0), max(left.maximum, 0.0))
+
+    @property
     def usd_per_hour(self) -> Span:
         return self.gpu_usd_per_hour + total(cost.usd_per_hour for cost in self.fixed)
 
@@ -140,6 +147,7 @@ class Plan:
                 {"label": cost.label, "usd_per_hour": rounded(asdict(cost.usd_per_hour))}
                 for cost in self.fixed
             ],
+            "unused_usd_per_hour": rounded(asdict(self.unused_usd_per_hour)),
             "usd_per_hour": rounded(asdict(self.usd_per_hour)),
             "usd_per_month": rounded(asdict(self.usd_per_hour.per_month)),
             "utilization": self.utilization,

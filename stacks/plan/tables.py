@@ -86,24 +86,21 @@ def _pools(plan: Plan) -> Table:
 
 
 def _environment(plan: Plan) -> Table:
-    table = _table(
-        f"Environment {plan.cluster}", ("",), ("min $/h", "exp $/h", "max $/h", "expected $/month")
-    )
+    table = _table(f"Environment {plan.cluster}, $ per month", ("",), ("minimum", "expected", "maximum"))
     rows = [
-        ("GPU machines", plan.gpu_usd_per_hour),
+        *((f"model {model.name}", model.usd_per_hour) for model in plan.models),
+        ("machines without a replica", plan.unused_usd_per_hour),
         *((cost.label, cost.usd_per_hour) for cost in plan.fixed),
-        ("in all, per hour", plan.usd_per_hour),
     ]
     for label, usd in rows:
-        table.add_row(label, *_dollars(usd), f"{usd.per_month.expected:.0f}")
-    month = plan.usd_per_hour.per_month
-    table.add_row(
-        "in all, per month", *(f"{usd:.0f}" for usd in (month.minimum, month.expected, month.maximum)), ""
-    )
+        table.add_row(label, *_dollars(usd.per_month, 0))
+    table.add_section()
+    table.add_row("in all", *_dollars(plan.usd_per_hour.per_month, 0))
+    table.add_row("in all, per hour", *_dollars(plan.usd_per_hour, 2))
     if plan.budget is not None:
-        table.add_row("budget, per month", "", f"{plan.budget.monthly_usd:.0f}", "", "")
+        table.add_row("budget", "", f"{plan.budget.monthly_usd:.0f}", "")
     return table
 
 
-def _dollars(usd: Span) -> tuple[str, str, str]:
-    return (f"{usd.minimum:.2f}", f"{usd.expected:.2f}", f"{usd.maximum:.2f}")
+def _dollars(usd: Span, digits: int = 2) -> tuple[str, str, str]:
+    return (f"{usd.minimum:.{digits}f}", f"{usd.expected:.{digits}f}", f"{usd.maximum:.{digits}f}")

@@ -87,6 +87,10 @@ def test_models_and_warm_machines_add_up_to_their_pools():
                 charged = sum(getattr(model.usd_per_hour, level) for model in models)
                 warm = getattr(pool.warm_usd_per_hour, level)
                 assert charged + warm == pytest.approx(getattr(pool.usd_per_hour, level))
+        for level in ("minimum", "expected", "maximum"):
+            warm = sum(getattr(pool.warm_usd_per_hour, level) for pool in plan.pools)
+            assert getattr(plan.unused_usd_per_hour, level) == pytest.approx(warm, abs=1e-9)
+            assert getattr(plan.unused_usd_per_hour, level) >= 0
 
 
 def test_a_cluster_on_aws_costs_its_control_plane_system_machines_and_nat():

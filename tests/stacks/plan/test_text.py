@@ -67,6 +67,7 @@ def test_tables_show_models_machines_replicas_and_prices():
         "2 x nvidia-rtx-pro-6000-96gb",
         "1 / 3 / 5",
         "21.46",
+        "15666",
     ):
         assert part in out.getvalue()
 
