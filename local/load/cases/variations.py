@@ -55,7 +55,8 @@ CASES: Sequence[Case] = (
         "step",
         ready_before=2,
         nodes_before=2,
-        model={"warm_replicas": 1},
+        # Without load the spare is the one replica that the minimum keeps: it takes two to have one to spare.
+        model={"warm_replicas": 1, "replicas": {"min": 2, "max": 5}},
     ),
 )
 
