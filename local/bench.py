@@ -27,10 +27,10 @@ from dataclasses import asdict, dataclass  # noqa: E402
 from datetime import UTC, datetime  # noqa: E402
 
 import psutil  # noqa: E402
-import yaml  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.markdown import Markdown  # noqa: E402
 
+from local.bench_stack import stack_file  # noqa: E402
 from local.cluster import cluster  # noqa: E402
 from local.engine.benchmark import Plan, Result  # noqa: E402
 from local.engine.benchmark import measure as throughput  # noqa: E402
@@ -170,24 +170,9 @@ tokens per event.
 """
 
 
-def stack_file(models: int) -> str:
-    """The local stack with its small model `models` times, for Pulumi's --config-file."""
-    document = yaml.safe_load((ROOT / "stacks" / "Pulumi.local.yaml").read_text())
-    config = document["config"]
-    config["llm-platform:cluster"]["kubeconfig"] = str(KUBECONFIG)
-    small = config["llm-platform:models"][0]
-    pool = next(row for row in config["llm-platform:node_pools"] if row["name"] == small["node_pool"])
-    pool["max_nodes"] = models + 1
-    config["llm-platform:node_pools"] = [pool]
-    config["llm-platform:models"] = [
-        {**small, "name": f"chat-{number:02}", "replicas": {"min": 1, "max": 1}} for number in range(models)
-    ]
-    return yaml.safe_dump(document, sort_keys=False)
-
-
 def _deployment(models: int) -> Deployment:
     config = Path(_FOLDER.name) / f"Pulumi.{models}-models.yaml"
-    config.write_text(stack_file(models))
+    config.write_text(stack_file(models, KUBECONFIG))
     options = ["--stack", STACK, "--config-file", str(config)]
     with _program_memory() as peak:
         return Deployment(
