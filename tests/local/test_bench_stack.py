@@ -11,7 +11,7 @@ from local.bench_stack import stack_file
 from stacks.load import PROJECT, parse
 
 
-@pytest.mark.parametrize("models", (1, 10, 50))
+@pytest.mark.parametrize("models", [1, 10, 50])
 def test_a_stack_of_any_size_is_accepted(models: int) -> None:
     config = yaml.safe_load(stack_file(models, Path("kubeconfig")))["config"]
     values = {
