@@ -156,8 +156,15 @@ def _max_context(text: Fields) -> int:
     factor = scaling.number("factor", 1.0)
     if kind == "yarn":
         original = scaling.optional_integer("original_max_position_embeddings")
-        return int((positions if original is None else original) * factor)
-    return int(positions * factor) if kind in ("linear", "dynamic") else positions
+        stretched = int((positions if original is None else original) * factor)
+    else:
+        stretched = int(positions * factor) if kind in ("linear", "dynamic") else positions
+    if stretched < 1:
+        raise ConfigError(
+            f"{scaling.place}: factor and original_max_position_embeddings make a context of {stretched} "
+            "tokens, expected at least 1"
+        )
+    return stretched
 
 
 def _compute_dtype(whole: Fields, text: Fields) -> Literal["bfloat16", "float16"]:

@@ -55,3 +55,10 @@ def test_one_damaged_field(name: str, data: st.DataObject):
             refused = str(error)
     assert refused == "" or refused.startswith(("the file", "quantization_config", "quantization "))
     assert "\n" not in refused
+
+
+def test_a_context_stretched_to_nothing_is_refused() -> None:
+    config = copy.deepcopy(FILES["deepseek-v2-lite"])
+    config["rope_scaling"]["original_max_position_embeddings"] = 0
+    with pytest.raises(ConfigError, match=r"the file.*make a context of 0 tokens"):
+        architecture(config, "the file")
