@@ -69,7 +69,7 @@ test: lint toolchain ## everything, on a real control plane of its own
 	@$(BIN)/python -m pytest
 
 test-unit: $(VENV)/all.stamp ## no cluster, under a minute
-	@$(BIN)/python -m pytest -m "not cluster"
+	@$(BIN)/python -m pytest -m "not cluster" --numprocesses logical
 
 test-vllm: $(VENV)/all.stamp ## opt-in, 6 GB once: the emulator against a real vLLM on a tiny random model
 	@$(BIN)/python -m local.engine.comparison
