@@ -64,7 +64,8 @@ def up(toolchain: Toolchain, cold_start_scale: float, say: Callable[[str], None]
     _claim_state_folder()
     cluster = Cluster(toolchain.path("kubectl"))
     supervisor = Supervisor()
-    if supervisor.running():
+    running = supervisor.running()
+    if running:
         say("supervisor is running")
     else:
         ended = end_leftovers()
@@ -72,14 +73,16 @@ def up(toolchain: Toolchain, cold_start_scale: float, say: Callable[[str], None]
             say(f"ended {ended} processes that an earlier supervisor left behind")
         socket_path().unlink(missing_ok=True)
         control_plane.create(toolchain)
-        supervisor.launch((*control_plane.programs(), *_parts(toolchain, cold_start_scale)))
-    for program in control_plane.programs():
+    control, parts = control_plane.programs(), _parts(toolchain, cold_start_scale)
+    if not running:
+        supervisor.launch((*control, *parts))
+    for program in control:
         supervisor.start(program.name)
     _wait_ready(supervisor)
     link_tool("kubectl", toolchain.path("kubectl"))
     monitoring.note_addresses(chosen())
     _apply_objects(cluster, toolchain)
-    for program in _parts(toolchain, cold_start_scale):
+    for program in parts:
         supervisor.start(program.name)
     say(f"control plane ready at {api_server()}")
     return cluster
