@@ -18,8 +18,16 @@ from stacks.config.cluster import (
     NodeAutoscaler,
     SystemNodes,
 )
-from stacks.config.gateway import Gateway
-from stacks.config.models import ExpectedLoad, LatencyObjective, Model, Replicas, ServiceLevel
+from stacks.config.gateway import Gateway, Public, Rate, RateLimit, Tokens
+from stacks.config.models import (
+    Adapter,
+    Canary,
+    ExpectedLoad,
+    LatencyObjective,
+    Model,
+    Replicas,
+    ServiceLevel,
+)
 from stacks.config.node_pools import Capacity, NodePool
 from stacks.config.observability import BurnRateAlert, Observability
 from stacks.config.section import NAME_RULE, Section
@@ -27,9 +35,11 @@ from stacks.config.section import NAME_RULE, Section
 __all__ = [
     "DEFAULT_UTILIZATION",
     "NAME_RULE",
+    "Adapter",
     "AwsCluster",
     "Budget",
     "BurnRateAlert",
+    "Canary",
     "Capacity",
     "Cluster",
     "ExistingCluster",
@@ -43,11 +53,15 @@ __all__ = [
     "NodePool",
     "Observability",
     "PriceOverride",
+    "Public",
+    "Rate",
+    "RateLimit",
     "Replicas",
     "Section",
     "ServiceLevel",
     "Stack",
     "SystemNodes",
+    "Tokens",
 ]
 
 

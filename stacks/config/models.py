@@ -44,22 +44,76 @@ class ExpectedLoad(Section, frozen=True):
     output_tokens: int = Field(ge=1, le=MOST_TOKENS, description="tokens of a typical reply, at least 1")
 
 
+Revision = Annotated[
+    str,
+    Field(
+        pattern=r"^[0-9a-f]{40}$",
+        description="a commit of the model's repository, 40 hexadecimal digits in quotes",
+    ),
+]
+
+PublicName = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9]([A-Za-z0-9._:/-]*[A-Za-z0-9])?$",
+        max_length=96,
+        description="what clients send as `model`: at most 96 letters, digits and . _ : / -",
+    ),
+]
+
+
+class Adapter(Section, frozen=True):
+    """A LoRA adapter that the engine serves beside its model, under a name of its own."""
+
+    name: PublicName
+    source: str = Field(min_length=1, description="Hugging Face id of the adapter")
+    revision: Revision
+    rank: int = Field(
+        ge=1,
+        le=512,
+        description="rank of its matrices, `r` in its adapter_config.json, 1 to 512; memory is kept for the "
+        "largest",
+    )
+
+
+class Canary(Section, frozen=True):
+    """Another revision of the model that serves a share of its requests. Removed, all go back."""
+
+    revision: Revision
+    weight: int = Field(ge=0, le=100, description="per cent of the requests that it serves, 0 to 100")
+
+
 class Model(Section, frozen=True):
     """One model behind the gateway."""
 
     name: Name = Field(description=f"what clients send as `model`, and the Kubernetes name; {NAME_RULE}")
     engine: Literal["vllm"] = Field(description="inference engine")
     model: str = Field(description="Hugging Face id, a row of serving/data/models.yaml")
-    revision: (
-        Annotated[
-            str,
-            Field(
-                pattern=r"^[0-9a-f]{40}$",
-                description="a commit of the model's repository, 40 hexadecimal digits in quotes",
-            ),
-        ]
-        | None
-    ) = None
+    revision: Revision | None = None
+    task: Literal["generate", "embed", "rerank"] = Field(
+        default="generate",
+        description="what it does, and so its paths: generate (chat and completions), embed or rerank",
+    )
+    weights: str = Field(
+        default="hub",
+        pattern=r"^(hub|(s3|gs)://[a-z0-9][a-z0-9.-]+/.+|pvc://[a-z0-9-]+(/.+)?|oci://.+@sha256:[0-9a-f]{64})$",
+        description="where the weights come from: hub, s3://bucket/folder, gs://bucket/folder, "
+        "pvc://claim/folder or oci://image@sha256:digest",
+    )
+    aliases: tuple[PublicName, ...] = Field(
+        default=(), strict=False, description="other names under which clients may ask for it"
+    )
+    adapters: tuple[Adapter, ...] = Field(
+        default=(), strict=False, description="LoRA adapters that its engines serve as models of their own"
+    )
+    canary: Canary | None = Field(
+        default=None, description="another revision that serves a share of the requests"
+    )
+    fallback: str | None = Field(
+        default=None,
+        description="name of another model with the same task that answers while this one is overloaded or "
+        "has no replica",
+    )
     node_pool: str = Field(description="name of an entry of node_pools")
     tensor_parallel: int = Field(
         default=1, ge=1, le=64, description="GPUs that one replica is split over, on one machine"

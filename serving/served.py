@@ -1,0 +1,45 @@
+"""A model as clients see it: the names it answers to, and which Services stand behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Task = Literal["generate", "embed", "rerank"]
+
+
+@dataclass(frozen=True)
+class CanaryRoute:
+    """The Service with another revision of a model, and the per cent of requests that go there."""
+
+    service: str
+    weight: int
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A model behind the gateway.
+
+    name: its Service, what clients send as `model`, and the right in a token that opens it. aliases: other
+    names for the same right. adapters: names that the same engines serve, each a right of its own.
+    fallback: the model that answers in its place while it is overloaded or has no replica.
+    max_in_flight: requests that one gateway pod lets wait or run for it at most; more get 503.
+    """
+
+    name: str
+    task: Task
+    aliases: tuple[str, ...] = ()
+    adapters: tuple[str, ...] = ()
+    canary: CanaryRoute | None = None
+    fallback: str | None = None
+    max_in_flight: int = 1024
+
+
+def engine_names(model: ServedModel, models: Iterable[ServedModel]) -> Sequence[str]:
+    """Every name that the engines of `model` must answer to, its own first.
+
+    Those of the models that fall back to it are among them: the gateway sends a request on as it is.
+    """
+    lent = (name for other in models if other.fallback == model.name for name in (other.name, *other.aliases))
+    return [model.name, *model.aliases, *lent]
