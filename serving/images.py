@@ -12,10 +12,28 @@ from pydantic import ConfigDict
 from infra.choices import UnknownNameError
 from infra.tables import read_table
 
+TABLE = Path(__file__).parent / "data" / "images.yaml"
+
+
+@dataclass(frozen=True)
+class Unresolved:
+    """Why a row has no digest yet, and until when that may be so: a waiver for everywhere but the clouds.
+
+    expires: its last day. From the next day on `make check` refuses the image as well.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    reason: str
+    expires: date
+
 
 @dataclass(frozen=True)
 class Image:
-    """One pinned image. digest is None where none is known yet; the tag alone is weaker: it can be moved."""
+    """One image. digest: None where none is known yet; the tag alone is weaker, it can be moved.
+
+    waiver: there exactly as long as the digest is not.
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
@@ -25,6 +43,14 @@ class Image:
     digest: str | None
     as_of: date
     source: str
+    waiver: Unresolved | None = None
+
+    def __post_init__(self) -> None:
+        if (self.digest is None) == (self.waiver is None):
+            raise ValueError(
+                f"images.yaml: {self.name}: a row has either a digest or a waiver with reason and last day, "
+                "never both and never none"
+            )
 
     @property
     def reference(self) -> str:
@@ -33,7 +59,7 @@ class Image:
         return tagged if self.digest is None else f"{tagged}@{self.digest}"
 
 
-IMAGES = read_table(Path(__file__).parent / "data" / "images.yaml", Image)
+IMAGES = read_table(TABLE, Image)
 
 
 def image(name: str) -> Image:

@@ -37,6 +37,7 @@ from stacks.plan import Plan, machine_for, make_plan
 from stacks.plan.judgement import refusals, warnings
 from stacks.plan.text import lines
 from stacks.problems import StackError
+from stacks.unpinned_images import unpinned_images
 
 ROOT = Path(__file__).resolve().parent.parent
 MIB = 1024 * 1024
@@ -169,10 +170,12 @@ def _say(plan: Plan) -> None:
 def _local(cluster: config.Cluster) -> config.LocalCluster:
     if isinstance(cluster, config.LocalCluster):
         return cluster
-    raise pulumi.RunError(
+    reasons = [
         f"cluster.provider: {cluster.provider} can be planned (`make plan`) but not built yet: only local "
-        "clusters can. Nothing was changed"
-    )
+        "clusters can. Nothing was changed",
+        *map(str, unpinned_images(cluster, IMAGES.values())),
+    ]
+    raise pulumi.RunError("\n".join(reasons))
 
 
 def _servable(stack: config.Stack) -> None:

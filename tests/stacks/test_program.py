@@ -10,6 +10,7 @@ import pulumi
 import pytest
 
 from infra.scheduling import NODE_POOL_LABEL
+from serving.images import IMAGES
 from stacks import program
 from stacks.config import Stack
 from stacks.load import parse
@@ -188,7 +189,7 @@ def test_the_verification_runs_again_only_when_something_changed(tmp_path: Path)
         assert job_name(run(stack_on(tmp_path / "kubeconfig", changed(path, value)))) != first
 
 
-def test_a_cluster_that_cannot_be_built_yet_is_refused_in_one_line():
+def test_a_cluster_that_cannot_be_built_yet_is_refused_with_every_reason():
     registered: list[Recording] = []
 
     def build() -> None:
@@ -196,7 +197,11 @@ def test_a_cluster_that_cannot_be_built_yet_is_refused_in_one_line():
 
     with pytest.raises(pulumi.RunError, match=r"^cluster\.provider: aws can be planned") as raised:
         registered.append(record(build))
-    assert len(str(raised.value).splitlines()) == 1
+    unpinned = [name for name, row in IMAGES.items() if row.digest is None]
+    lines = str(raised.value).splitlines()
+    assert [line.split(": ")[:2] for line in lines[1:]] == [
+        ["serving/data/images.yaml", name] for name in unpinned
+    ]
     assert registered == []
 
 
