@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
 
-import orjson
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
@@ -17,29 +13,24 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from local.engine import answers
-from local.engine.engine_loop import EngineLoop, QueueFull, Request, ShuttingDown
+from local.engine.bodies import json_body, parsed
+from local.engine.engine_loop import EngineLoop
 from local.engine.errors import (
     ApiError,
     bad_request,
     json_response,
-    not_json,
-    queue_full,
-    shutting_down,
     too_many_choices,
     unknown_model,
-    wrong_content_type,
-    wrong_fields,
 )
 from local.engine.generation import choice_text, is_echo_only, planned_request
 from local.engine.http_metrics import HttpMetrics
 from local.engine.keys import RequireKey
 from local.engine.protocol import ChatRequest, CompletionRequest, GenerationRequest
 from local.engine.settings import Engine, Server
-from local.engine.streaming import EventStream, Stream, caller_left, events
+from local.engine.streaming import EventStream, Stream, events
 from local.engine.tokens import BYTES_PER_TOKEN, text_prompt
 from local.engine.version import ENGINE_VERSION, emulator_facts
-
-CALLER_LEFT_STATUS = 499
+from local.engine.waiting import CALLER_LEFT_STATUS, admit, finished
 
 
 class Routes:
@@ -89,7 +80,7 @@ class Routes:
             raise too_many_choices(asked.choices, self.server.max_choices)
         prompts = asked.prompts()
         request = planned_request(asked, prompts, self.engine)
-        self.admit(request)
+        admit(self.loop, request)
         identity = http.headers.get("x-request-id") or asked.request_id or answers.new_identity()
         head = answers.Head(model, f"{answer.prefix}-{identity}", self.fingerprint)
         echoes = echoed_texts(asked)
@@ -106,7 +97,7 @@ class Routes:
                 interval=self.server.stream_interval,
             )
             return EventStream(events(stream, request), lambda: self.loop.abort(request), {})
-        if not await self.finished(http, request):
+        if not await finished(http, self.loop, request):
             return Response(status_code=CALLER_LEFT_STATUS)
         hidden = is_echo_only(asked)
         texts = [
@@ -116,33 +107,6 @@ class Routes:
         ]
         counts = answers.whole_usage(request, len(prompts), self.server.prompt_details)
         return json_response(answer.whole(head, texts, request, counts))
-
-    def admit(self, request: Request) -> None:
-        try:
-            self.loop.check_admission(len(request.choices))
-        except QueueFull as error:
-            raise queue_full(error.bound) from None
-        except ShuttingDown:
-            raise shutting_down() from None
-        self.loop.submit(request)
-
-    async def finished(self, http: HttpRequest, request: Request) -> bool:
-        """Waits for the whole reply. False, and the reply is given up, if the caller leaves first."""
-
-        async def complete() -> None:
-            while not request.finished:
-                await request.advanced.wait()
-                request.advanced.clear()
-
-        done = asyncio.ensure_future(complete())
-        left = asyncio.ensure_future(caller_left(http.receive))
-        try:
-            await asyncio.wait((done, left), return_when=asyncio.FIRST_COMPLETED)
-            return done.done()
-        finally:
-            for task in (done, left):
-                task.cancel()
-            self.loop.abort(request)
 
     async def models(self, http: HttpRequest) -> Response:
         return json_response(
@@ -211,27 +175,6 @@ class Routes:
             raise bad_request("detokenize needs a list of token ids", "tokens")
         content = b"".join(each.to_bytes(BYTES_PER_TOKEN, "little").rstrip(b"\0") for each in ids)
         return json_response({"prompt": content.decode(errors="replace")})
-
-
-Asked = TypeVar("Asked", bound=GenerationRequest)
-
-
-def parsed(kind: type[Asked], body: object) -> Asked:
-    try:
-        return kind.model_validate(body)
-    except ValidationError as error:
-        raise wrong_fields(error) from None
-
-
-async def json_body(http: HttpRequest) -> object:
-    content_type = http.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if content_type != "application/json":
-        raise wrong_content_type()
-    body = await http.body()
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise not_json(body) from None
 
 
 def echoed_texts(asked: GenerationRequest) -> list[str]:

@@ -1,0 +1,33 @@
+"""Bodies of requests: JSON, and the fields that a route reads of it."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import orjson
+from pydantic import BaseModel, ValidationError
+from starlette.requests import Request as HttpRequest
+
+from local.engine.errors import not_json, wrong_content_type, wrong_fields
+
+Asked = TypeVar("Asked", bound=BaseModel)
+
+
+def parsed(kind: type[Asked], body: object) -> Asked:
+    """The fields of a request. Raises ApiError on wrong ones."""
+    try:
+        return kind.model_validate(body)
+    except ValidationError as error:
+        raise wrong_fields(error) from None
+
+
+async def json_body(http: HttpRequest) -> object:
+    """The body as JSON. Raises ApiError on another content type and on anything that is not JSON."""
+    content_type = http.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type != "application/json":
+        raise wrong_content_type()
+    body = await http.body()
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise not_json(body) from None
