@@ -37,7 +37,7 @@ class ImageReference:
 def read_reference(text: str) -> ImageReference:
     """The image that `text` names. Whatever is no valid name is read as far as it goes.
 
-    The first part is a registry if it has a dot or a port, or is localhost: the rule of Docker's reference grammar.
+    The first part is a registry if it has a dot or a port, or is localhost: the rule of Docker's own grammar.
 
     >>> read_reference("python:3.13-slim").name
     'docker.io/library/python'

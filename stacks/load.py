@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from infra.choices import valid_choices
 from stacks.checks import check
+from stacks.checks.secrets import check_secrets, check_text
 from stacks.config import Stack
 from stacks.problems import Problem, StackError, problems_of
 
@@ -29,6 +30,10 @@ def parse(values: Mapping[str, object], origin: str) -> Stack:
 
     `origin` names the source in error messages. Raises StackError with every problem found.
     """
+    secrets = list(check_secrets(values))
+    if secrets:
+        # Alone: other problems show the values that they are about.
+        raise StackError(origin, secrets)
     try:
         stack = Stack.model_validate(values)
     except ValidationError as error:
@@ -75,11 +80,17 @@ def from_file(name: str, folder: Path = STACKS) -> Stack:
         stacks = [file.name.split(".")[1] for file in folder.glob("Pulumi.*.yaml")]
         raise StackError(path.name, [Problem("", f'no stack "{name}": {valid_choices(name, stacks)}')])
     try:
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
+        text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise StackError(path.name, [Problem("", f"not UTF-8 text at byte {error.start}")]) from None
+    lines = list(check_text(text))
+    try:
+        document = yaml.load(text, Loader=_UniqueKeys)
     except yaml.YAMLError as error:
-        raise StackError(path.name, [_not_yaml(error)]) from None
+        raise StackError(path.name, lines or [_not_yaml(error)]) from None
+    secrets = list(check_secrets(document)) or lines
+    if secrets:
+        raise StackError(path.name, secrets)
     config = document.get("config") if isinstance(document, dict) else None
     if not isinstance(config, dict):
         message = f'must be a mapping whose keys start with "{PROJECT}:", such as {PROJECT}:models'
