@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 from pydantic import ConfigDict
 
@@ -15,12 +15,18 @@ from infra.choices import UnknownNameError
 from infra.tables import read_table
 from serving.architecture import Architecture, AttentionCache, LatentCache, Precision, Quantization
 from serving.huggingface import ConfigError, architecture, read_config
+from serving.served import Task
 from serving.weights import ONLINE_FP8, checkpoint_gib, gpu_weights_gib, whole
+
+DATA = Path(__file__).parent / "data"
 
 
 @dataclass(frozen=True)
 class ModelRow:
-    """A row of data/models.yaml. config: fields of the repository's config.json."""
+    """A row of data/models.yaml. config: fields of the repository's config.json; the rest as in Model.
+
+    chat_template: name of a file beside the table.
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
@@ -30,6 +36,9 @@ class ModelRow:
     config: Mapping[str, object]
     as_of: date
     source: str
+    tasks: tuple[Task, ...] = ("generate",)
+    hf_overrides: Mapping[str, object] = field(default_factory=dict)
+    chat_template: str | None = None
 
 
 @dataclass(frozen=True)
@@ -38,7 +47,8 @@ class Model:
 
     name: Hugging Face id, or the path of the config.json it was read from. parameters_billion,
     active_parameters_billion: in all, and used per token (they differ for experts). architecture: everything
-    that its config.json says.
+    that its config.json says. tasks: what it was trained for; any is possible for a config.json, which does
+    not say it. hf_overrides, chat_template: what an engine must be told beside the repository to do its task.
     """
 
     name: str
@@ -47,6 +57,10 @@ class Model:
     architecture: Architecture
     as_of: date | None
     source: str
+    tasks: tuple[Task, ...] = ("generate",)
+    # Equal models are equal with it; a mapping only cannot be hashed.
+    hf_overrides: Mapping[str, object] = field(default_factory=dict, hash=False)
+    chat_template: str | None = None
 
     @property
     def layers(self) -> int:
@@ -132,12 +146,14 @@ def _model(row: ModelRow) -> Model:
         architecture=described,
         as_of=row.as_of,
         source=row.source,
+        tasks=row.tasks,
+        hf_overrides=row.hf_overrides,
+        chat_template=None if row.chat_template is None else (DATA / row.chat_template).read_text("utf-8"),
     )
 
 
 MODELS: Mapping[str, Model] = {
-    name: _model(row)
-    for name, row in read_table(Path(__file__).parent / "data" / "models.yaml", ModelRow).items()
+    name: _model(row) for name, row in read_table(DATA / "models.yaml", ModelRow).items()
 }
 
 
@@ -172,4 +188,5 @@ def load_model(name_or_path: str) -> Model:
         architecture=described,
         as_of=None,
         source=f"{name_or_path}; parameters by formula",
+        tasks=get_args(Task),
     )

@@ -25,6 +25,7 @@ from local.engine.errors import (
 from local.engine.generation import choice_text, is_echo_only, planned_request
 from local.engine.http_metrics import HttpMetrics
 from local.engine.keys import RequireKey
+from local.engine.pooling_routes import PoolingRoutes
 from local.engine.protocol import ChatRequest, CompletionRequest, GenerationRequest
 from local.engine.settings import Engine, Server
 from local.engine.streaming import EventStream, Stream, events
@@ -204,13 +205,16 @@ def make_app(
 ) -> HttpMetrics | RequireKey:
     """The ASGI application: routes, API keys, and the HTTP metrics around everything."""
     routes = Routes(engine, server, loop, registry)
-    posts: dict[str, Handler] = {
-        "/v1/chat/completions": routes.chat,
-        "/v1/completions": routes.completion,
-        "/invocations": routes.invocations,
-        "/tokenize": routes.tokenize,
-        "/detokenize": routes.detokenize,
-    }
+    posts: dict[str, Handler] = {"/tokenize": routes.tokenize, "/detokenize": routes.detokenize}
+    # An engine has the paths of its own task; on all others vLLM answers 404, too.
+    if engine.pooling is None:
+        posts |= {
+            "/v1/chat/completions": routes.chat,
+            "/v1/completions": routes.completion,
+            "/invocations": routes.invocations,
+        }
+    else:
+        posts |= PoolingRoutes(engine, engine.pooling, server, loop).posts()
     gets: dict[str, Handler] = {
         "/v1/models": routes.models,
         "/health": routes.health,

@@ -39,6 +39,7 @@ class ShuttingDown(Exception):
 class Choice:
     """One reply of a request, and its times on the engine's clock.
 
+    An embedding or a score is one too, without a token; its first and last token are when it was computed.
     reason: how it ends, stop or length; stop: the stop string that ends it, if one does.
     """
 
@@ -61,7 +62,7 @@ class Request:
     """What a caller asked for: its choices, and the event that says one of them has advanced."""
 
     choices: Sequence[Choice]
-    max_tokens: int
+    max_tokens: int | None
     arrived: float = 0.0
     queued: float = 0.0
     advanced: asyncio.Event = field(default_factory=asyncio.Event)
@@ -198,7 +199,7 @@ class EngineLoop:
         prefilled = 0
         for sequence in result.advanced:
             request, choice = self._choices[sequence]
-            if sequence.generated == 1:
+            if sequence.generated <= 1:
                 choice.first_token = self._now
                 prefilled += sequence.prompt_tokens - sequence.cached
                 if self._metrics is not None:
@@ -214,7 +215,7 @@ class EngineLoop:
         if self._metrics is not None:
             self._metrics.prefix_lookup(step.queried_tokens, step.hit_tokens)
             self._metrics.counters["num_preemptions"].inc(len(step.preempted))
-            self._metrics.step(prefilled, len(result.advanced))
+            self._metrics.step(prefilled, sum(1 for sequence in result.advanced if sequence.generated))
         self._show_load()
 
     def _finish(self, request: Request, choice: Choice) -> None:
@@ -236,7 +237,11 @@ class EngineLoop:
                 preemptions=sequence.preemptions,
             )
         )
-        if not any(choice.sequence in self._choices for choice in request.choices):
+        if not sequence.output_tokens:
+            self._metrics.choices(
+                1, 0
+            )  # vLLM counts every input of a pooling request as a request of its own
+        elif not any(choice.sequence in self._choices for choice in request.choices):
             longest = max(choice.sequence.generated for choice in request.choices)
             self._metrics.choices(len(request.choices), longest)
 

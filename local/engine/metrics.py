@@ -78,7 +78,10 @@ HISTOGRAMS: Mapping[str, tuple[str, str]] = {
 
 @dataclass(frozen=True)
 class Finished:
-    """Times (seconds on the engine's clock) and counts of a request that has ended."""
+    """Times (seconds on the engine's clock) and counts of a request that has ended.
+
+    max_tokens: None for a pooling request, which has no such parameter.
+    """
 
     reason: str
     arrived: float
@@ -89,7 +92,7 @@ class Finished:
     prompt_tokens: int
     cached_tokens: int
     generated_tokens: int
-    max_tokens: int
+    max_tokens: int | None
     preemptions: int
 
 
@@ -155,8 +158,9 @@ class EngineMetrics:
             "request_prompt_tokens": request.prompt_tokens,
             "request_generation_tokens": request.generated_tokens,
             "request_time_per_output_token_seconds": per_token,
-            "request_params_max_tokens": request.max_tokens,
         }
+        if request.max_tokens is not None:
+            observed["request_params_max_tokens"] = request.max_tokens
         self.by_label["request_success"][request.reason].inc()
         for name, value in observed.items():
             self.histograms[name].observe(value)

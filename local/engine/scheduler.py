@@ -41,9 +41,10 @@ class Limits:
 
 @dataclass(slots=True, eq=False)
 class Sequence:
-    """One reply being generated.
+    """One reply being generated, or one prompt that is only read.
 
-    prompt_tokens, output_tokens: lengths; the output's is known to the emulator in advance.
+    prompt_tokens, output_tokens: lengths; the output's is known to the emulator in advance. It is 0 for an
+    embedding or a score: that request ends with the step that computes the last of its prompt.
     block_keys: key of each full block of the prompt.
     computed: tokens whose keys and values are in the cache.
     generated: tokens of the reply that exist.
@@ -85,7 +86,8 @@ class Step:
 
 @dataclass(slots=True)
 class StepResult:
-    """What a step produced: the sequences that got a token, and those of them that are now complete."""
+    """What a step produced: the sequences that got a token or their pooled output, and those of them that are
+    now complete."""
 
     advanced: list[Sequence]
     finished: list[Sequence]
@@ -109,8 +111,10 @@ class Scheduler:
     def add(self, sequence: Sequence) -> None:
         """Queues a new sequence. Raises ValueError if it could never fit, which would block the queue for
         good."""
-        if sequence.prompt_tokens < 1 or sequence.output_tokens < 1:
-            raise ValueError("a sequence has at least one prompt token and one output token")
+        if sequence.prompt_tokens < 1 or sequence.output_tokens < 0:
+            raise ValueError(
+                "a sequence has at least one prompt token and no negative number of output tokens"
+            )
         if sequence.prompt_tokens + sequence.output_tokens > self.largest_request():
             raise ValueError(
                 f"{sequence.prompt_tokens} + {sequence.output_tokens} tokens do not fit into a KV cache of "
@@ -157,7 +161,7 @@ class Scheduler:
             sequence.computed += tokens
             if sequence.computed < sequence.tokens:
                 continue  # its prompt needs more steps
-            sequence.generated += 1
+            sequence.generated += 1 if sequence.output_tokens else 0
             result.advanced.append(sequence)
             if sequence.generated == sequence.output_tokens:
                 result.finished.append(sequence)

@@ -11,6 +11,7 @@ from infra.accelerators import Accelerator
 from infra.choices import UnknownNameError
 from local.engine.machine import Machine
 from local.engine.memory import Placement, kv_blocks, longest_context, place
+from local.engine.pooling_settings import Pooling, pooling_settings
 from local.engine.precision import weight_precision
 from local.engine.refusal import Refused
 from serving.fit.request import FitRequest, Measured
@@ -41,6 +42,7 @@ class Engine:
     """What runs: the model on its GPUs, the memory that is left, and the limits of a step.
 
     max_reply: tokens of any one reply, whatever its request asks for; None for no such limit.
+    pooling: what it computes if it generates nothing.
     """
 
     model: Model
@@ -59,6 +61,7 @@ class Engine:
     kv_cache_dtype: str
     prefix_caching: bool
     graphs: bool
+    pooling: Pooling | None
     timing: StepTime
 
 
@@ -153,6 +156,7 @@ def engine_settings(flags: argparse.Namespace, machine: Machine) -> Engine:
         kv_cache_dtype=kv_cache_dtype,
         prefix_caching=flags.enable_prefix_caching is not False,
         graphs=graphs,
+        pooling=pooling_settings(flags, served),
         timing=step_time(served, gpu, precision, tensor_parallel),
     )
 

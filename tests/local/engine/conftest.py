@@ -112,9 +112,9 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     end(running)
 
 
-def quick_engine(*flags: str, step_ms: float = 1.0) -> tuple[Engine, Server]:
+def quick_engine(*flags: str, step_ms: float = 1.0, model: str = MODEL) -> tuple[Engine, Server]:
     """An engine whose steps all take `step_ms`, and its server."""
-    parsed = parse([MODEL, "--served-model-name", "chat", "--max-model-len", "2048", *flags])
+    parsed = parse([model, "--served-model-name", "chat", "--max-model-len", "2048", *flags])
     machine = machine_from({"EMULATOR_ACCELERATOR": "nvidia-h100-80gb"})
     engine = engine_settings(parsed, machine)
     timing = StepTime(step_ms, 0.0, 0.0, "estimated", "test")
