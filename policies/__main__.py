@@ -8,8 +8,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from pulumi_policy import EnforcementLevel, PolicyPack
 
+from policies import secret_marks, stack_configuration
 from policies.pack import DESCRIPTION, NAME, POLICIES
-from policies.stack_configuration import receive_from_engine
 
-receive_from_engine()
+stack_configuration.receive_from_engine()
+secret_marks.receive_from_engine()
 PolicyPack(NAME, POLICIES, enforcement_level=EnforcementLevel.MANDATORY, description=DESCRIPTION)

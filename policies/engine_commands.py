@@ -44,6 +44,11 @@ COMMAND_LINES = (
             "kv_cache_dtype": ("--kv-cache-dtype",),
             "max_num_batched_tokens": ("--max-num-batched-tokens",),
             "max_num_seqs": ("--max-num-seqs",),
+            "revision": ("--revision",),
+            "load_format": ("--load-format",),
+            "tokenizer": ("--tokenizer",),
+            "tokenizer_revision": ("--tokenizer-revision",),
+            "speculative_config": ("--speculative-config", "-sc"),
         },
     ),
     CommandLine(
@@ -60,6 +65,8 @@ COMMAND_LINES = (
             "quantization": ("--quantization",),
             "kv_cache_dtype": ("--kv-cache-dtype",),
             "max_num_seqs": ("--max-running-requests",),
+            "revision": ("--revision",),
+            "load_format": ("--load-format",),
         },
     ),
     CommandLine(
@@ -73,6 +80,7 @@ COMMAND_LINES = (
             "gpu_memory_utilization": ("--cuda-memory-fraction",),
             "quantization": ("--quantize",),
             "kv_cache_dtype": ("--kv-cache-dtype",),
+            "revision": ("--revision",),
         },
     ),
 )

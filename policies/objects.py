@@ -10,6 +10,9 @@ from pulumi_policy.proxy import UnknownValueError
 
 from policies.properties import Section, UnexpectedValueError
 
+STACK_TYPE = "pulumi:pulumi:Stack"
+"""Type of the stack itself among the registered resources."""
+
 
 class Resource(Protocol):
     """What the SDK says about a resource, alone or in a stack."""

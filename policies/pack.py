@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from pulumi_policy import Policy
 
-from policies.rules import cost_001, cost_001_advice, gpu_001, gpu_002, gpu_010, rel_003, sec_004
+from policies.rules import (
+    cost_001,
+    cost_001_advice,
+    gpu_001,
+    gpu_002,
+    gpu_010,
+    rel_003,
+    sec_004,
+    sec_009,
+    sec_009_outputs,
+    sup_001,
+    sup_002,
+    sup_002_advice,
+    sup_003,
+)
 
 NAME = "llm-platform"
 DESCRIPTION = "Rules for LLM serving on Kubernetes, judged before anything is created."
@@ -15,6 +29,12 @@ RULES = (
     gpu_010.RULE,
     rel_003.RULE,
     sec_004.RULE,
+    sec_009.RULE,
+    sec_009_outputs.RULE,
+    sup_001.RULE,
+    sup_002.RULE,
+    sup_002_advice.RULE,
+    sup_003.RULE,
     cost_001.RULE,
     cost_001_advice.RULE,
 )

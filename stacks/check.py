@@ -27,7 +27,7 @@ from stacks import program
 from stacks.config import LocalCluster, Stack
 from stacks.load import PROJECT, STACKS, from_file
 from stacks.problems import StackError
-from stacks.recording import record
+from stacks.recording import STACK_TYPE, record
 
 INPUTS_ONLY = (
     "Judged by inputs only: no cluster and no cloud was asked, so nothing is known about what would be "
@@ -116,6 +116,11 @@ def check(stack: Stack, name: str, configuration_file: Path | None) -> Verdict:
     subjects = [
         Subject(item.type, item.name, item.urn, item.parent, item.inputs) for item in recording.resources
     ]
+    subjects += [
+        Subject(STACK_TYPE, urn.rpartition("::")[2], urn, "", outputs)
+        for urn, outputs in recording.outputs.items()
+        if f"::{STACK_TYPE}::" in urn
+    ]
     values = {f"{PROJECT}:{key}": json.dumps(value) for key, value in stack.model_dump(mode="json").items()}
     with running_pack(values, stack=name, project=PROJECT) as pack:
         configuration = (
@@ -126,7 +131,7 @@ def check(stack: Stack, name: str, configuration_file: Path | None) -> Verdict:
     return Verdict(
         stack=name,
         scope=scope,
-        resources=len(subjects),
+        resources=len(recording.resources),
         rules=pack.rules,
         # The same order on every run: resources register in whatever order their outputs resolve.
         findings=tuple(sorted(found, key=lambda item: (item.level != "mandatory", item.rule, item.message))),

@@ -93,7 +93,10 @@ class _Monitor(MockMonitor):
         return response
 
     def RegisterResourceOutputs(self, request: Any) -> Any:  # noqa: N802
-        self._recording.outputs[request.urn] = _whole_numbers(rpc.deserialize_properties(request.outputs))
+        outputs = _whole_numbers(rpc.deserialize_properties(request.outputs))
+        # set_mocks brings a stack of its own, with the same URN and no outputs, which may register them last.
+        if outputs or request.urn not in self._recording.outputs:
+            self._recording.outputs[request.urn] = outputs
         return super().RegisterResourceOutputs(request)
 
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.policies.judging import UNKNOWN, Manifest, changed, golden, with_argument, without
+from policies.objects import STACK_TYPE
+from tests.policies.judging import UNKNOWN, Manifest, changed, golden, secret, with_argument, without
 
 CHAT, L4 = golden("deployment-chat"), golden("nodepool-l4")
 POD = "spec.template.spec"
@@ -70,6 +71,45 @@ CASES = {
         compliant=(CHAT,),
         broken=(changed(CHAT, f"{POD}.hostNetwork", True),),
         unknown=(changed(CHAT, f"{CONTAINER}.securityContext.privileged", UNKNOWN),),
+    ),
+    "SEC-009": Case(
+        identity="Deployment/inference/chat",
+        compliant=(CHAT,),
+        broken=(changed(CHAT, f"{CONTAINER}.env.0", {"name": "HF_TOKEN", "value": f"hf_{'aB' * 17}"}),),
+        unknown=(changed(CHAT, f"{CONTAINER}.env.0.value", UNKNOWN),),
+    ),
+    "SEC-009-OUTPUTS": Case(
+        identity="stack",
+        compliant=(
+            {"kind": STACK_TYPE, "gateway_url": "http://127.0.0.1:8080", "key": secret("sk-" + "a" * 40)},
+        ),
+        broken=({"kind": STACK_TYPE, "key": "sk-" + "a" * 40},),
+        unknown=({"kind": STACK_TYPE, "gateway_url": UNKNOWN},),
+        repeatable=False,
+    ),
+    "SUP-001": Case(
+        identity="Deployment/inference/chat",
+        compliant=(CHAT,),
+        broken=(changed(CHAT, f"{CONTAINER}.image", "vllm/vllm-openai:latest"),),
+        unknown=(changed(CHAT, f"{CONTAINER}.image", UNKNOWN),),
+    ),
+    "SUP-002": Case(
+        identity="Deployment/inference/chat",
+        compliant=(CHAT,),
+        broken=(changed(CHAT, f"{CONTAINER}.image", "vllm/vllm-openai:v0.31.2"),),
+        unknown=(changed(CHAT, f"{CONTAINER}.image", UNKNOWN),),
+    ),
+    "SUP-002-ADVICE": Case(
+        identity="Deployment/inference/chat",
+        compliant=(CHAT,),
+        broken=(changed(CHAT, f"{CONTAINER}.image", "ghcr.io/huggingface/text-generation-inference:3.3.7"),),
+        unknown=(changed(CHAT, f"{CONTAINER}.image", UNKNOWN),),
+    ),
+    "SUP-003": Case(
+        identity="Deployment/inference/chat",
+        compliant=(with_argument(CHAT, "--revision", "a" * 40),),
+        broken=(with_argument(changed(CHAT, f"{CONTAINER}.args.0", "Qwen/Qwen3-8B"), "--revision", "main"),),
+        unknown=(changed(CHAT, f"{CONTAINER}.args", UNKNOWN),),
     ),
     "COST-001": Case(
         identity="stack",

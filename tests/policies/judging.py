@@ -21,9 +21,11 @@ from pulumi_policy import (
     StackValidationArgs,
     StackValidationPolicy,
 )
-from pulumi_policy.deserialize import deserialize_properties
+from pulumi_policy.deserialize import SPECIAL_SECRET_SIG, SPECIAL_SIG_KEY, deserialize_properties
 from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, UnknownValueError, unknown_checking_proxy
 
+from policies import secret_marks
+from policies.objects import STACK_TYPE
 from policies.rule import Rule
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "local"
@@ -59,6 +61,11 @@ def _golden(name: str) -> Manifest:
 def golden(name: str) -> Manifest:
     """A manifest that the local environment registers, such as `deployment-chat`."""
     return copy.deepcopy(_golden(name))
+
+
+def secret(value: object) -> Manifest:
+    """The value as the engine sends it if the program marked it as secret."""
+    return {SPECIAL_SIG_KEY: SPECIAL_SECRET_SIG, "value": value}
 
 
 def changed(manifest: Manifest, path: str, value: object) -> Manifest:
@@ -111,11 +118,13 @@ def registered(manifest: Manifest) -> PolicyResource:
     metadata = manifest.get("metadata")
     name = str(metadata.get("name", "unnamed")) if isinstance(metadata, dict) else "unnamed"
     kind = manifest["kind"]
-    version = manifest["apiVersion"]
+    resource_type = kind if kind == STACK_TYPE else f"kubernetes:{manifest['apiVersion']}:{kind}"
+    urn = f"urn:pulumi:test::test::{resource_type}::{name}"
+    secret_marks.remember(urn, manifest)
     return PolicyResource(
-        resource_type=f"kubernetes:{version}:{kind}",
+        resource_type=resource_type,
         props=unknown_checking_proxy(deserialize_properties(MessageToDict(struct))),
-        urn=f"urn:pulumi:test::test::kubernetes:{version}:{kind}::{name}",
+        urn=urn,
         name=name,
         opts=OPTIONS,
         provider=None,

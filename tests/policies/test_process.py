@@ -8,9 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from pulumi_policy.deserialize import SPECIAL_SECRET_SIG, SPECIAL_SIG_KEY
 
 from policies import process
 from policies.configuration import RuleConfiguration
+from policies.objects import STACK_TYPE
 from policies.pack import RULES
 from policies.process import Pack, PackFailure, Subject, running_pack
 from stacks import program
@@ -96,6 +98,24 @@ def test_the_whole_local_stack_passes(pack, local):
         ("GPU-010", "NodePool", "l4", lambda spec: spec["template"]["spec"].pop("taints")),
         ("REL-003", "PodDisruptionBudget", "gateway", lambda spec: spec.update(maxUnavailable=0)),
         ("SEC-004", "Deployment", "gateway", lambda spec: spec["template"]["spec"].update(hostNetwork=True)),
+        (
+            "SEC-009",
+            "Deployment",
+            "chat",
+            lambda spec: container(spec)["env"].append({"name": "A", "value": f"hf_{'aB' * 17}"}),
+        ),
+        (
+            "SUP-001",
+            "Deployment",
+            "gateway",
+            lambda spec: container(spec).update(image="envoyproxy/envoy:dev"),
+        ),
+        (
+            "SUP-003",
+            "Deployment",
+            "chat",
+            lambda spec: container(spec)["args"].extend(["--load-format", "pt"]),
+        ),
         ("COST-001", "NodePool", "l4", lambda spec: spec.update(limits={"nodes": 90})),
     ],
 )
@@ -107,6 +127,29 @@ def test_each_rule_is_broken_by_one_change_and_no_other_rule_with_it(pack, local
     pack.configure({"all": RuleConfiguration("advisory", {})})
     assert rule in {finding.rule for finding in pack.judge(spoilt)}
     assert mandatory(pack, spoilt) == set()
+
+
+def test_an_old_engine_is_refused(pack, local):
+    old = f"vllm/vllm-openai:v0.31.0@sha256:{'0' * 64}"
+    assert mandatory(
+        pack, broken(local, "chat", "Deployment", lambda spec: container(spec).update(image=old))
+    ) == {"SUP-002"}
+
+
+def test_a_secret_and_an_output_pass_only_with_their_marks(pack):
+    mark = {SPECIAL_SIG_KEY: SPECIAL_SECRET_SIG}
+    token = f"ghp_{'a' * 36}"
+
+    def subjects(wrapped: Any) -> list[Subject]:
+        metadata = {"name": "verify", "namespace": "inference"}
+        secret = {"kind": "Secret", "apiVersion": "v1", "metadata": metadata, "stringData": wrapped}
+        return [
+            Subject("kubernetes:core/v1:Secret", "verify", "urn:pulumi:a::b::c::verify", "", secret),
+            Subject(STACK_TYPE, "stack", "urn:pulumi:a::b::c::stack", "", {"tokens": wrapped}),
+        ]
+
+    assert mandatory(pack, subjects({"token": token})) == {"SEC-009", "SEC-009-OUTPUTS"}
+    assert mandatory(pack, subjects({**mark, "value": {"token": token}})) == set()
 
 
 def test_a_finding_names_its_resource_and_not_the_description_again(pack, local):

@@ -1,0 +1,49 @@
+"""SUP-002: engines run in no version that is known to be open to attack."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pulumi_policy import EnforcementLevel, Severity
+from pydantic import Field
+
+from policies.engine_releases import engine_release
+from policies.objects import Resource
+from policies.pods import pod_of, pod_owners, pod_subjects
+from policies.rule import Report, Rule, Settings
+from serving.engine_versions import too_old
+
+
+class Sup002Settings(Settings):
+    tags: Mapping[str, str] = Field(
+        default={},
+        description="versions behind tags that do not say theirs, such as the tags of your own builds: "
+        '{"2026-11-nightly": "0.33.0"}',
+    )
+
+
+def judge(resources: Sequence[Resource], settings: Sup002Settings, report: Report) -> None:
+    for owner in pod_owners(resources):
+        with report.judging(owner.identity, owner.urn) as violation:
+            for container in pod_of(owner).all_containers():
+                with report.judging(owner.identity, owner.urn):
+                    release = engine_release(container)
+                    if release is None:
+                        continue
+                    problem = too_old(release.engine, settings.tags.get(release.tag, release.tag))
+                    if problem is not None:
+                        violation(f"container {container.name}: {release.engine} {problem}")
+
+
+RULE = Rule(
+    id="SUP-002",
+    description="Inference engines are no older than the oldest version without known holes.",
+    remediation="Run the version of serving/data/engine_versions.yaml or a newer one. The plan is computed "
+    "for the engine of serving/data/images.yaml: change it there.",
+    severity=Severity.CRITICAL,
+    level=EnforcementLevel.MANDATORY,
+    scope="resource",
+    settings=Sup002Settings,
+    subjects=pod_subjects,
+    judge=judge,
+)
