@@ -1,0 +1,34 @@
+"""Where a replica finds its weights: the same paths whatever they come from."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+MOUNT = "/weights"
+
+MODEL_FOLDER = "model"
+ADAPTERS_FOLDER = "adapters"
+"""Folders of the volume: the model's own files, and one folder for each adapter."""
+
+MODEL_PATH = f"{MOUNT}/{MODEL_FOLDER}"
+"""What `vllm serve` is given: the folder is one revision, so no other needs to be named."""
+
+ADAPTERS_PATH = f"{MOUNT}/{ADAPTERS_FOLDER}"
+
+MANIFEST = "weights.json"
+"""In each folder that was staged: id, revision, and every file with size and SHA-256. Written last and in one
+step: where it is, everything is."""
+
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def adapter_path(name: str) -> str:
+    """Path of an adapter in the engine's container.
+
+    A name may hold characters that mean something in a path; it then gets a hash, so that no two names meet.
+    """
+    if _PLAIN.fullmatch(name):
+        return f"{ADAPTERS_PATH}/{name}"
+    readable = re.sub(r"[^A-Za-z0-9._-]", "-", name)
+    return f"{ADAPTERS_PATH}/{readable}.{hashlib.sha256(name.encode()).hexdigest()[:8]}"
