@@ -197,9 +197,12 @@ class _Level:
 
 @dataclass(frozen=True)
 class TokenPrice:
-    """US dollars per million tokens: of replies alone, and of prompts and replies together."""
+    """US dollars per million tokens: of replies alone, and of prompts and replies together.
 
-    output_usd: float
+    output_usd: None for a model that generates none.
+    """
+
+    output_usd: float | None
     total_usd: float
 
 
@@ -218,7 +221,8 @@ def token_price(
     requests_per_hour = requests_per_second * SECONDS_PER_HOUR * utilization
     per_request = usd_per_hour / requests_per_hour * 1e6
     return TokenPrice(
-        output_usd=per_request / output_tokens, total_usd=per_request / (prompt_tokens + output_tokens)
+        output_usd=per_request / output_tokens if output_tokens else None,
+        total_usd=per_request / (prompt_tokens + output_tokens),
     )
 
 

@@ -42,6 +42,11 @@ def shown_path(message: str) -> str:
     return message.replace(f"{ROOT}/", "")
 
 
+def itl_seconds(model: Model) -> float | None:
+    """The promised time between tokens; None for a model that generates none."""
+    return None if model.slo.itl is None else model.slo.itl.seconds
+
+
 def can_be_split(facts: ModelFacts, tensor_parallel: int) -> bool:
     """Whether engines can split the model over that many GPUs: heads and vocabulary must divide."""
     return facts.attention_heads % tensor_parallel == 0 and facts.vocabulary % tensor_parallel == 0
@@ -64,7 +69,7 @@ def capacity_of(model: Model, accelerator_name: str) -> ReplicaCapacity:
             prompt_tokens=model.expected_load.prompt_tokens,
             output_tokens=model.expected_load.output_tokens,
             ttft_seconds=model.slo.ttft.seconds,
-            itl_seconds=model.slo.itl.seconds,
+            itl_seconds=itl_seconds(model),
         ),
         max_num_seqs=model.max_num_seqs,
     )
@@ -100,7 +105,7 @@ def _fit_request(model: Model, machine: Machine) -> FitRequest:
             prompt_tokens=model.expected_load.prompt_tokens,
             output_tokens=model.expected_load.output_tokens,
         ),
-        itl_seconds=model.slo.itl.seconds,
+        itl_seconds=itl_seconds(model),
         machine=machine,
     )
 

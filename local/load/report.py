@@ -23,6 +23,7 @@ from local.load.statistics import (
     reaction,
     validity,
 )
+from stacks.config import ServiceLevel
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def report(run: Run) -> Report:
         failures=failures(outcomes),
         retried=sum(1 for outcome in outcomes if outcome.attempts > 1),
         tokens=sum(outcome.tokens for outcome in outcomes),
-        slo={"ttft_seconds": slo.ttft.seconds, "itl_seconds": slo.itl.seconds},
+        slo=_promised(slo),
         ttft=_ttft(outcomes),
         itl=_itl(outcomes),
         attainment=attainment(outcomes, slo),
@@ -169,6 +170,11 @@ def _phase(run: Run, outcomes: Sequence[Outcome], name: str, seconds: float) -> 
 
 def _ttft(outcomes: Sequence[Outcome]) -> Latency:
     return _latency([outcome.first_token for outcome in outcomes if outcome.first_token is not None])
+
+
+def _promised(slo: ServiceLevel) -> dict[str, float]:
+    between = {} if slo.itl is None else {"itl_seconds": slo.itl.seconds}
+    return {"ttft_seconds": slo.ttft.seconds, **between}
 
 
 def _itl(outcomes: Sequence[Outcome]) -> Latency:

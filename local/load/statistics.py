@@ -59,7 +59,7 @@ def _keeps_ttft(outcome: Outcome, slo: ServiceLevel) -> bool:
 def _keeps_itl(outcome: Outcome, slo: ServiceLevel) -> bool:
     between = outcome.inter_token
     # A reply of one token has no time between tokens to miss.
-    return outcome.failure is None and (between is None or between <= slo.itl.seconds)
+    return outcome.failure is None and (between is None or slo.itl is None or between <= slo.itl.seconds)
 
 
 def failures(outcomes: Iterable[Outcome]) -> Mapping[str, int]:

@@ -41,6 +41,8 @@ def find_target(stack: Stack, model: str) -> Target:
     models = {row.name: row for row in stack.models}
     if model not in models:
         raise TargetError(f"the stack has no model {model!r}; it has {', '.join(models)}")
+    if models[model].task != "generate":
+        raise TargetError(f"model {model!r} generates nothing (task {models[model].task}): choose another")
     return Target(
         gateway=gateway_address(Cluster(BIN / "kubectl")),
         prometheus=f"http://127.0.0.1:{chosen().prometheus}",

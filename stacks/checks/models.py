@@ -13,9 +13,10 @@ from serving.models import Model as ModelFacts
 from serving.packing import cheapest_machine
 from stacks.catalogue import pool_machines
 from stacks.checks.observability import check_burn_rates
+from stacks.checks.tasks import check_task, check_task_of
 from stacks.config import Model, NodePool, Stack
 from stacks.problems import Problem
-from stacks.sizing import capacity_of, facts_of, fit_of, shown_path, what_would_fit
+from stacks.sizing import capacity_of, facts_of, fit_of, itl_seconds, shown_path, what_would_fit
 
 
 def check_model(path: str, model: Model, stack: Stack) -> Iterator[Problem]:
@@ -27,6 +28,8 @@ def check_model(path: str, model: Model, stack: Stack) -> Iterator[Problem]:
     yield from _check_warm_replicas(f"{path}.warm_replicas", model)
     yield from _check_drain(f"{path}.drain_seconds", model)
     yield from check_burn_rates(path, model, stack.observability)
+    wrong_fields = list(check_task(path, model))
+    yield from wrong_fields
     load = model.expected_load
     tokens = load.prompt_tokens + load.output_tokens
     if tokens > model.max_model_len:
@@ -55,7 +58,7 @@ def check_model(path: str, model: Model, stack: Stack) -> Iterator[Problem]:
     except (ConfigError, UnsupportedModelError) as error:
         yield Problem(f"{path}.model", f'"{model.model}" cannot be planned: {shown_path(str(error))}')
         return
-    problems = list(_check_facts(path, model, facts))
+    problems = [*_check_facts(path, model, facts), *check_task_of(f"{path}.task", model, facts)]
     machines = pool_machines(pools[model.node_pool], stack) if model.node_pool in pools else []
     if machines:
         problems += _check_parallelism(f"{path}.tensor_parallel", model, facts, machines)
@@ -66,7 +69,8 @@ def check_model(path: str, model: Model, stack: Stack) -> Iterator[Problem]:
         return
     if not problems:
         problems += _check_fit(path, model, machine)
-    if not problems:
+    # Without the figures that its task needs, nothing can be computed.
+    if not problems and not wrong_fields:
         problems += _check_service_level(path, model, pools[model.node_pool])
     yield from problems
 
@@ -90,9 +94,14 @@ def _check_fit(path: str, model: Model, machine: Machine) -> Iterator[Problem]:
 
 def _check_drain(path: str, model: Model) -> Iterator[Problem]:
     """A replica that leaves must outlive the longest reply, or scaling in cuts it off."""
+    between = itl_seconds(model)
+    if model.task != "generate":
+        yield from _check_drain_of_answers(path, model)
+    if model.task != "generate" or between is None:
+        return
     limited = model.max_output_tokens is not None
     tokens = model.max_output_tokens if model.max_output_tokens is not None else model.max_model_len
-    longest = ceil(model.slo.ttft.seconds + tokens * model.slo.itl.seconds)
+    longest = ceil(model.slo.ttft.seconds + tokens * between)
     if model.drain_seconds < longest:
         name = "max_output_tokens" if limited else "max_model_len"
         yield Problem(
@@ -100,6 +109,17 @@ def _check_drain(path: str, model: Model) -> Iterator[Problem]:
             f"{model.drain_seconds} is shorter than the longest reply within the slo, {longest} s for "
             f"{name} {tokens}: a replica that leaves would cut it off. Set at least {longest}, or "
             f"{'lower' if limited else 'set'} max_output_tokens",
+        )
+
+
+def _check_drain_of_answers(path: str, model: Model) -> Iterator[Problem]:
+    """The same for a model that answers in one piece."""
+    longest = ceil(model.slo.ttft.seconds)
+    if model.drain_seconds < longest:
+        yield Problem(
+            path,
+            f"{model.drain_seconds} is shorter than an answer may take by slo.ttft.seconds: a replica that "
+            f"leaves would cut it off. Set at least {longest}",
         )
 
 
@@ -125,11 +145,12 @@ def _check_service_level(path: str, model: Model, pool: NodePool) -> Iterator[Pr
     where = f"{model.tensor_parallel} x {pool.accelerator}"
     basis = f"({capacity.basis}: {capacity.source})"
     load = model.expected_load
-    if capacity.latency_batch < 1:
+    alone = capacity.lowest_itl_seconds
+    if model.slo.itl is not None and alone is not None and capacity.latency_batch < 1:
         yield Problem(
             f"{path}.slo.itl.seconds",
             f"{model.slo.itl.seconds:g} cannot be met: a request that is alone on {where} takes "
-            f"{capacity.lowest_itl_seconds:.3f} s per token {basis}",
+            f"{alone:.3f} s per token {basis}",
         )
         return
     if capacity.lowest_ttft_seconds > model.slo.ttft.seconds:

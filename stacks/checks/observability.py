@@ -36,9 +36,10 @@ def check_burn_rates(path: str, model: Model, observability: Observability) -> I
     """
     objectives = {
         f"{path}.slo.ttft.objective": model.slo.ttft.objective,
-        f"{path}.slo.itl.objective": model.slo.itl.objective,
-        f"{path}.slo.availability": model.slo.availability,
     }
+    if model.slo.itl is not None:
+        objectives[f"{path}.slo.itl.objective"] = model.slo.itl.objective
+    objectives[f"{path}.slo.availability"] = model.slo.availability
     if not observability.burn_rate_alerts:
         return
     fastest = max(alert.factor for alert in observability.burn_rate_alerts)

@@ -29,19 +29,35 @@ class LatencyObjective(Section, frozen=True):
 class ServiceLevel(Section, frozen=True):
     """What users of a model are promised."""
 
-    ttft: LatencyObjective = Field(description="time to first token")
-    itl: LatencyObjective = Field(description="inter-token latency")
+    ttft: LatencyObjective = Field(
+        description="time to first token; with task embed or rerank the time to the answer"
+    )
+    itl: LatencyObjective | None = Field(
+        default=None, description="inter-token latency; only with task generate, which needs it"
+    )
     availability: Fraction = Field(description="share of requests answered, above 0 and below 1")
 
 
 class ExpectedLoad(Section, frozen=True):
-    """The load that the model is planned for."""
+    """The load that the model is planned for.
+
+    With task embed or rerank every input is a request: each text, and each document with its query. A call
+    may bring many, and the engine computes each by itself.
+    """
 
     requests_per_second: float = Field(
-        gt=0, le=100_000, allow_inf_nan=False, description="arrivals per second, above 0"
+        gt=0,
+        le=100_000,
+        allow_inf_nan=False,
+        description="arrivals per second, above 0; with task embed or rerank each input counts",
     )
     prompt_tokens: int = Field(ge=1, le=MOST_TOKENS, description="tokens of a typical prompt, at least 1")
-    output_tokens: int = Field(ge=1, le=MOST_TOKENS, description="tokens of a typical reply, at least 1")
+    output_tokens: int = Field(
+        default=0,
+        ge=0,
+        le=MOST_TOKENS,
+        description="tokens of a typical reply; only with task generate, which needs it",
+    )
 
 
 Revision = Annotated[

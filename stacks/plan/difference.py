@@ -63,7 +63,7 @@ MODEL_FIGURES: Figures[ModelPlan] = (
     lambda model: f"{model.replicas_min} / {model.replicas_expected} / {model.replicas_max}",
     lambda model: _triple(model.gpus, ".0f"),
     lambda model: _triple(model.usd_per_hour, ".2f"),
-    lambda model: f"{model.tokens.output_usd:.2f}",
+    lambda model: "-" if model.tokens.output_usd is None else f"{model.tokens.output_usd:.2f}",
 )
 
 POOL_FIGURES: Figures[PoolPlan] = (

@@ -61,7 +61,7 @@ def _model_costs(plan: Plan) -> Table:
             model.name,
             f"{model.replicas_min} / {model.replicas_expected} / {model.replicas_max}",
             *_dollars(model.usd_per_hour),
-            f"{model.tokens.output_usd:.2f}",
+            "-" if model.tokens.output_usd is None else f"{model.tokens.output_usd:.2f}",
             f"{model.tokens.total_usd:.2f}",
         )
     return table

@@ -51,11 +51,14 @@ def placement(model: ModelPlan) -> str:
 def _model_remarks(model: ModelPlan, plan: Plan) -> Iterator[str]:
     sleeps = ", may sleep" if model.replicas_min == 0 else ""
     replicas = "1 replica" if model.replicas_expected == 1 else f"{model.replicas_expected} replicas"
+    output = model.tokens.output_usd
+    price = f"{model.tokens.total_usd:.2f} $ per million tokens"
+    if output is not None:
+        price = f"{output:.2f} $ per million output tokens, {model.tokens.total_usd:.2f} $ of all"
     yield (
         f"{model.name}: {model.requests_per_second:.2f} requests/s and {model.max_num_seqs} at once per "
         f"replica ({model.timing} step times), {replicas} under expected_load{sleeps}; "
-        f"{model.tokens.output_usd:.2f} $ per million output tokens, {model.tokens.total_usd:.2f} $ of all, "
-        f"at {plan.utilization:.0%} utilization"
+        f"{price}, at {plan.utilization:.0%} utilization"
     )
     yield (
         f"{model.name}: {model.fit.weights_gib:.1f} GiB of weights and {model.fit.kv_pool_gib:.1f} GiB of "

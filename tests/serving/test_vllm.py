@@ -7,10 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from local.engine.flags import parse
+from local.engine.pooling_settings import pooling_settings
 from serving.engines import vllm
 from serving.images import image
 from serving.models import MODELS
 from serving.replica import PRE_STOP_SECONDS, Replica
+from serving.served import Task
 from tests.serving.contracts import large_replica, small_replica
 
 
@@ -138,3 +141,45 @@ def test_the_image_is_pinned_to_a_version_without_known_holes():
     assert vllm.container(small_replica()).image == image("vllm").reference
     major, minor, patch = image("vllm").tag.removeprefix("v").split(".")
     assert (int(major), int(minor), int(patch)) >= (0, 32, 0)
+
+
+@pytest.mark.parametrize(
+    ("task", "name", "convert", "overrides"),
+    [
+        ("embed", "Qwen/Qwen3-Embedding-0.6B", "embed", {"is_matryoshka": True}),
+        (
+            "rerank",
+            "Qwen/Qwen3-Reranker-0.6B",
+            "classify",
+            {
+                "architectures": ["Qwen3ForSequenceClassification"],
+                "classifier_from_token": ["no", "yes"],
+                "is_original_qwen3_reranker": True,
+            },
+        ),
+    ],
+)
+def test_a_task_without_tokens(task: Task, name: str, convert: str, overrides: dict[str, Any]):
+    replica = small_replica(task=task, model=MODELS[name], itl_seconds=None)
+    found = flags(replica)
+    assert (found["--runner"], found["--convert"]) == ("pooling", convert)
+    assert json.loads(found["--hf-overrides"]) == overrides
+    assert "inter_token_latency" not in found.get("--custom-histogram-buckets", "")
+    # What vLLM would do with these flags, as the emulator understands them.
+    pooling = pooling_settings(parse(vllm.arguments(replica)), replica.model)
+    assert pooling is not None
+    assert pooling.task == convert
+
+
+def test_the_rerankers_template_is_given_itself():
+    template = flags(small_replica(task="rerank", model=MODELS["Qwen/Qwen3-Reranker-0.6B"]))[
+        "--chat-template"
+    ]
+    # vLLM takes a text with braces that is no file for the template.
+    assert "{{" in template
+    assert template.startswith("<|im_start|>system")
+    assert "$(" not in template  # Kubernetes would expand it
+
+
+def test_generating_needs_no_flags_of_a_task():
+    assert not {"--runner", "--convert", "--hf-overrides", "--chat-template"} & set(flags(small_replica()))

@@ -179,8 +179,10 @@ def test_duplicate_pool_names():
 
 def test_a_missing_key_is_named_with_its_meaning():
     values = local_values()
-    del values["models"][0]["slo"]["itl"]
-    assert problems(values) == ["models[0].slo.itl: required key is missing (inter-token latency)"]
+    del values["models"][0]["slo"]["availability"]
+    assert problems(values) == [
+        "models[0].slo.availability: required key is missing (share of requests answered, above 0 and below 1)"
+    ]
 
 
 def test_all_mistakes_are_listed_at_once():
