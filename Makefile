@@ -8,7 +8,7 @@ SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
 .PHONY: help toolchain up status down env plan plan-diff check load chaos cases gateway-bench \
-  test test-unit test-vllm bench lint lock golden schema refresh-prices
+  test test-unit test-vllm bench lint lock golden schema pin-images refresh-prices
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -79,6 +79,9 @@ golden: $(VENV)/all.stamp ## renew the rendered manifests in tests/golden; revie
 
 schema: $(VENV)/all.stamp ## renew stacks/schema.json, which editors use
 	@$(BIN)/python -m stacks.schema
+
+pin-images: $(VENV)/all.stamp ## ask the registries for the digests of serving/data/images.yaml
+	@$(BIN)/python -m serving.pin_images
 
 refresh-prices: $(VENV)/all.stamp ## renew machine prices from the clouds' own APIs, with your credentials
 	@$(BIN)/python -m infra.prices
