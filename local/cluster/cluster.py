@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import yaml
 
-from local.cluster import control_plane, karpenter, keda, monitoring
+from local.cluster import addresses, control_plane, hub, karpenter, keda, monitoring
 from local.cluster.ports import chosen
 from local.cluster.processes import end_leftovers
 from local.cluster.supervision import Program, ProgramState, Supervisor, socket_path
@@ -80,7 +80,7 @@ def up(toolchain: Toolchain, cold_start_scale: float, say: Callable[[str], None]
         supervisor.start(program.name)
     _wait_ready(supervisor)
     link_tool("kubectl", toolchain.path("kubectl"))
-    monitoring.note_addresses(chosen())
+    addresses.note_addresses(chosen())
     _apply_objects(cluster, toolchain)
     for program in parts:
         supervisor.start(program.name)
@@ -143,6 +143,7 @@ def _parts(toolchain: Toolchain, cold_start_scale: float) -> tuple[Program, ...]
         karpenter.program(toolchain, ports),
         *monitoring.programs(toolchain, ports),
         *keda.programs(toolchain, ports),
+        hub.program(ports),
         fleet,
     )
 
@@ -160,7 +161,8 @@ def _apply_objects(cluster: Cluster, toolchain: Toolchain) -> None:
     cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
     ports = chosen()
     objects = [*monitoring.manifests(ports), *keda.manifests(ports)]
-    cluster.kubectl(*apply, str(Path(__file__).with_name("system-node.yaml")))
+    own = ("system-node.yaml", "storage-class.yaml")
+    cluster.kubectl(*apply, ",".join(str(Path(__file__).with_name(name)) for name in own))
     cluster.kubectl(*apply, "-", stdin=yaml.safe_dump_all(objects))
 
 

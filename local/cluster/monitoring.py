@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from infra.local import KUBECONFIG_EXTENSION, METRICS_INTERVAL_SECONDS
+from infra.local import METRICS_INTERVAL_SECONDS
 from local.cluster import prometheus_configuration
 from local.cluster.ports import Ports
 from local.cluster.prometheus_configuration import cluster_tls
@@ -106,18 +106,6 @@ def programs(toolchain: Toolchain, ports: Ports) -> tuple[Program, ...]:
             },
         ),
     )
-
-
-def note_addresses(ports: Ports) -> None:
-    """Notes in the kubeconfig where Prometheus is: the program reads it there and hands it to KEDA."""
-    document = yaml.safe_load(KUBECONFIG.read_text())
-    addresses = {"prometheus": f"http://127.0.0.1:{ports.prometheus}"}
-    for entry in document["clusters"]:
-        entry["cluster"]["extensions"] = [{"name": KUBECONFIG_EXTENSION, "extension": addresses}]
-    replacement = KUBECONFIG.with_suffix(".new")
-    replacement.touch(mode=0o600)
-    replacement.write_text(yaml.safe_dump(document, sort_keys=False))
-    replacement.replace(KUBECONFIG)
 
 
 def manifests(ports: Ports) -> list[dict[str, Any]]:

@@ -27,6 +27,7 @@ class Ports:
     kube_state_metrics_telemetry: int
     prometheus: int
     prometheus_operator: int
+    hub: int
 
 
 def chosen(file: Path = FILE) -> Ports:

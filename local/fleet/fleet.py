@@ -14,12 +14,21 @@ import httpx
 
 from local.fleet.addresses import AddressPool, NoFreeAddress
 from local.fleet.api import Api, ApiError, Connection
+from local.fleet.claims import ClaimProvisioner
 from local.fleet.container import Files
 from local.fleet.endpoints import Endpoints
 from local.fleet.events import Events
 from local.fleet.host import Host, Settings
 from local.fleet.images import program_of
-from local.fleet.kube import ConfigMap, EndpointSlice, Node, Secret, Service
+from local.fleet.kube import (
+    ConfigMap,
+    EndpointSlice,
+    Node,
+    PersistentVolume,
+    PersistentVolumeClaim,
+    Secret,
+    Service,
+)
 from local.fleet.load_balancer import LoadBalancer
 from local.fleet.log_server import LogServer
 from local.fleet.pod import PodRunner
@@ -53,6 +62,10 @@ class Fleet:
         self._services = Reflector(api, "/api/v1/services", Service, self._service_changed)
         self._config_maps = Reflector(api, "/api/v1/configmaps", ConfigMap, self._config_map_changed)
         self._secrets = Reflector(api, "/api/v1/secrets", Secret, self._secret_changed)
+        claims, volumes = "/api/v1/persistentvolumeclaims", "/api/v1/persistentvolumes"
+        self._claims = Reflector(api, claims, PersistentVolumeClaim, self._claim_changed)
+        self._volumes = Reflector(api, volumes, PersistentVolume, self._volume_changed)
+        self._provisioner = ClaimProvisioner(api, settings.claims, self._claims.values, self._volumes.values)
         slices = "/apis/discovery.k8s.io/v1/endpointslices"
         self._slices = Reflector(api, slices, EndpointSlice, self._slice_changed)
         self._endpoints = Endpoints(
@@ -72,6 +85,7 @@ class Fleet:
             endpoints=self._endpoints,
             config_map=self._config_maps.get,
             secret=self._secrets.get,
+            claim=self._claims.get,
         )
         self._log_server = LogServer(connection.serving_tls, self._container_files, self._may_write)
         self._log_port = ports.allocate()
@@ -86,6 +100,8 @@ class Fleet:
             self._nodes,
             self._config_maps,
             self._secrets,
+            self._claims,
+            self._volumes,
             self._services,
             self._slices,
             self._pods,
@@ -100,6 +116,7 @@ class Fleet:
                     await reflector.synced.wait()
                 self._begin()
                 group.create_task(self._load_balancer.run())
+                group.create_task(self._provisioner.run())
         finally:
             for runner in self._runners.values():
                 runner.kill()
@@ -114,6 +131,7 @@ class Fleet:
         for folder in _folders(self._settings.pods):
             if folder.name not in known:
                 shutil.rmtree(folder, ignore_errors=True)
+        self._provisioner.remove_leftovers()
         self._endpoints.changed()
         for node in self._nodes.values():
             self._serve_logs_of(node)
@@ -222,6 +240,17 @@ class Fleet:
 
     def _secret_changed(self, key: Key, before: Secret | None, after: Secret | None) -> None:
         self._configuration_changed("Secret", key)
+
+    def _claim_changed(
+        self, key: Key, before: PersistentVolumeClaim | None, after: PersistentVolumeClaim | None
+    ) -> None:
+        self._provisioner.changed()
+        self._configuration_changed("PersistentVolumeClaim", key)
+
+    def _volume_changed(
+        self, key: Key, before: PersistentVolume | None, after: PersistentVolume | None
+    ) -> None:
+        self._provisioner.changed()
 
     def _configuration_changed(self, kind: str, key: Key) -> None:
         namespace, name = key

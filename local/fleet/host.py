@@ -11,7 +11,7 @@ from local.fleet.api import Api
 from local.fleet.backoff import BackoffPolicy
 from local.fleet.endpoints import Endpoints
 from local.fleet.events import Events
-from local.fleet.kube import ConfigMap, Secret
+from local.fleet.kube import ConfigMap, PersistentVolumeClaim, Secret
 from local.fleet.pod_model import Pod
 from local.fleet.ports import PortAllocator
 
@@ -38,6 +38,11 @@ class Settings:
         return self.state / "pods"
 
     @property
+    def claims(self) -> Path:
+        """One folder per PersistentVolumeClaim."""
+        return self.state / "claims"
+
+    @property
     def own(self) -> Path:
         """What the fleet keeps for itself: endpoint files, the load balancer, its lock."""
         return self.state / "fleet"
@@ -49,7 +54,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Host:
-    """The machine as its pods see it. `config_map` and `secret` look up by namespace and name."""
+    """The machine as its pods see it. `config_map`, `secret` and `claim` look up by namespace and name."""
 
     settings: Settings
     api: Api
@@ -59,3 +64,4 @@ class Host:
     endpoints: Endpoints
     config_map: Callable[[str, str], ConfigMap | None]
     secret: Callable[[str, str], Secret | None]
+    claim: Callable[[str, str], PersistentVolumeClaim | None]

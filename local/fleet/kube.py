@@ -106,3 +106,35 @@ class ConfigMap(ApiObject):
 
 class Secret(ApiObject):
     data: dict[str, str] = Field(default_factory=dict)
+
+
+class ResourceRequests(ApiModel):
+    requests: dict[str, str] = Field(default_factory=dict)
+
+
+class ClaimSpec(ApiModel):
+    access_modes: list[str] = Field(default_factory=list)
+    storage_class_name: str = ""
+    volume_name: str = ""
+    resources: ResourceRequests = Field(default_factory=ResourceRequests)
+
+
+class PersistentVolumeClaim(ApiObject):
+    spec: ClaimSpec = Field(default_factory=ClaimSpec)
+
+
+class HostPath(ApiModel):
+    path: str
+
+
+class VolumeSpec(ApiModel):
+    host_path: HostPath | None = None
+
+
+class VolumeStatus(ApiModel):
+    phase: str = ""
+
+
+class PersistentVolume(ApiObject):
+    spec: VolumeSpec = Field(default_factory=VolumeSpec)
+    status: VolumeStatus = Field(default_factory=VolumeStatus)

@@ -208,6 +208,10 @@ class ClaimSource(ApiModel):
     claim_name: str
 
 
+class ImageSource(ApiModel):
+    reference: str = ""
+
+
 class EmptyDir(ApiModel):
     pass
 
@@ -220,6 +224,7 @@ class Volume(ApiModel):
     projected: Projected | None = None
     empty_dir: EmptyDir | None = None
     persistent_volume_claim: ClaimSource | None = None
+    image: ImageSource | None = None
 
     def mode(self) -> int:
         """Permissions of the volume's files."""

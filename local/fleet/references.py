@@ -1,4 +1,4 @@
-"""Which ConfigMaps and Secrets a pod reads. Pure."""
+"""Which ConfigMaps, Secrets and claims a pod reads. Pure."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from collections.abc import Iterator
 from local.fleet.pod_model import Pod
 
 Reference = tuple[str, str]
-"""Kind (`ConfigMap` or `Secret`) and name, in the pod's namespace."""
+"""Kind (`ConfigMap`, `Secret` or `PersistentVolumeClaim`) and name, in the pod's namespace."""
 
 
 def references(pod: Pod) -> frozenset[Reference]:
-    """Every ConfigMap and Secret that the pod's volumes and environment name."""
+    """Every ConfigMap, Secret and claim that the pod's volumes and environment name."""
     return frozenset([*_volumes(pod), *_variables(pod)])
 
 
 def _volumes(pod: Pod) -> Iterator[Reference]:
     for volume in pod.spec.volumes:
+        if volume.persistent_volume_claim is not None:
+            yield "PersistentVolumeClaim", volume.persistent_volume_claim.claim_name
         projected = [] if volume.projected is None else volume.projected.sources
         for source in [volume, *projected]:
             if source.config_map is not None:

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from local.fleet.claims import folder
 from local.fleet.commands import Place, container_launch, first_port, hook_launch, pod_ports
 from local.fleet.container import Files
 from local.fleet.environment import Sources, environment
@@ -17,7 +18,7 @@ from local.fleet.pod_model import Container, Pod
 from local.fleet.ports import address_annotations, annotated_ports
 from local.fleet.processes import Launch
 from local.fleet.rewrite import Rewriter
-from local.fleet.volumes import Tokens, contents, mounts, write_atomically
+from local.fleet.volumes import MissingSource, Tokens, contents, mounts, write_atomically
 
 
 def container_files(folder: Path, container: str) -> Files:
@@ -57,7 +58,7 @@ class Sandbox:
         """Write the pod's volumes as they are now, and give every port of the pod a real one.
 
         Raises:
-            MissingSource: a ConfigMap, Secret or key does not exist yet.
+            MissingSource: a ConfigMap, Secret, key or claim does not exist yet.
             ConfigError: the fleet does not offer a volume's kind.
             EnvoyConfigError: an Envoy configuration cannot work on this machine.
         """
@@ -158,6 +159,11 @@ class Sandbox:
     def _volume(self, name: str) -> Path:
         for volume in self.pod.spec.volumes:
             if volume.name == name and volume.persistent_volume_claim is not None:
-                claim = f"{self.pod.metadata.namespace}_{volume.persistent_volume_claim.claim_name}"
-                return self._host.settings.own / "claims" / claim
+                return self._claimed(volume.persistent_volume_claim.claim_name)
         return self.folder / "volumes" / name
+
+    def _claimed(self, name: str) -> Path:
+        claim = self._host.claim(self.pod.metadata.namespace, name)
+        if claim is None:
+            raise MissingSource(f"persistentvolumeclaim {name!r} not found")
+        return folder(self._host.settings.claims, claim)

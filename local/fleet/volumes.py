@@ -77,6 +77,11 @@ def contents(pod: Pod, volume: Volume, sources: Sources, tokens: Tokens) -> dict
                 token = tokens.by_source.get(source.service_account_token, "")
                 found[source.service_account_token.path] = token.encode()
         return found
+    if volume.image is not None:
+        raise ConfigError(
+            f"volume {volume.name!r} is the image {volume.image.reference}: nothing on this machine pulls "
+            "images; use weights hub or pvc:// here, and oci:// on a cluster"
+        )
     raise ConfigError(
         f"volume {volume.name!r} is of a kind that the local fleet does not offer; it has configMap, secret, "
         "downwardAPI, projected, emptyDir and persistentVolumeClaim"

@@ -107,3 +107,8 @@ def test_an_update_swaps_one_link(tmp_path: Path) -> None:
     assert (tmp_path / "a").read_bytes() == b"3"
     assert not (tmp_path / "deep").exists()
     assert not opened.exists()
+
+
+def test_an_image_volume_is_refused_with_what_to_use_here(make_pod: MakePod, sources: Sources) -> None:
+    with pytest.raises(ConfigError, match="nothing on this machine pulls images; use weights hub"):
+        files(make_pod, sources, image={"reference": "registry.example/model@sha256:0"})
