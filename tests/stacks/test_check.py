@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from serving.images import IMAGES
 from stacks import check, load
 from stacks.problems import Problem, StackError
 
@@ -45,6 +46,8 @@ def test_the_report_for_scripts(capsys, configuration):
     assert first["remediation"]
     assert first["url"] == "docs/policies.md#cost-001"
     assert report["waivers"] == [{"rule": "GPU-001", **WAIVER}]
+    waived = [row.reference for row in IMAGES.values() if row.waiver is not None]
+    assert [entry["image"] for entry in report["images_without_digest"]] == waived
     assert report["resources"] > 40
 
 
