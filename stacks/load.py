@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from infra.choices import valid_choices
 from stacks.checks import check
 from stacks.checks.secrets import check_secrets, check_text
+from stacks.checks.secrets_provider import check_secrets_provider
 from stacks.config import Stack
 from stacks.problems import Problem, StackError, problems_of
 
@@ -91,6 +92,10 @@ def from_file(name: str, folder: Path = STACKS) -> Stack:
     secrets = list(check_secrets(document)) or lines
     if secrets:
         raise StackError(path.name, secrets)
+    if isinstance(document, dict):
+        problems = list(check_secrets_provider(document.get("secretsprovider")))
+        if problems:
+            raise StackError(path.name, problems)
     config = document.get("config") if isinstance(document, dict) else None
     if not isinstance(config, dict):
         message = f'must be a mapping whose keys start with "{PROJECT}:", such as {PROJECT}:models'
