@@ -32,6 +32,23 @@ class Prometheus:
 
 
 @dataclass(frozen=True)
+class WeightsStorage:
+    """Where weights and compiled kernels are kept, and where weights come from.
+
+    storage_class: of the volumes; None takes the cluster's default. access_mode: ReadWriteMany wherever
+    replicas run on several nodes, ReadWriteOnce only on a cluster of one node.
+    hub_endpoint: the Hugging Face hub, or a mirror with its API.
+    service_account_annotations: what lets the staging Jobs read buckets, such as the role that the account
+    stands for. A cloud that binds roles to accounts by name needs none.
+    """
+
+    storage_class: str | None
+    access_mode: Literal["ReadWriteMany", "ReadWriteOnce"]
+    hub_endpoint: str
+    service_account_annotations: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Cluster:
     """A cluster that models can be put on.
 
@@ -40,6 +57,7 @@ class Cluster:
     gateway_service_type: how the gateway is reached from outside.
     system_node_selector: where pods without a GPU run.
     prometheus: what autoscaling reads.
+    weights_storage: where the weights of models are kept.
     requirements: resources that node pools and workloads need before them, and that outlive them.
     """
 
@@ -49,4 +67,5 @@ class Cluster:
     gateway_service_type: Literal["LoadBalancer", "ClusterIP"]
     system_node_selector: Mapping[str, str]
     prometheus: Prometheus
+    weights_storage: WeightsStorage
     requirements: tuple[pulumi.Resource, ...]

@@ -15,7 +15,7 @@ import yaml
 from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
-from infra.cluster import Cluster, NodeClass, Prometheus
+from infra.cluster import Cluster, NodeClass, Prometheus, WeightsStorage
 from infra.machines import Machine, machines_of
 from infra.scheduling import GPU_RESOURCE, NODE_POOL_LABEL
 
@@ -33,6 +33,9 @@ METRICS_INTERVAL_SECONDS = 5
 KUBECONFIG_EXTENSION = "llm-platform"
 """Entry of a cluster in the kubeconfig under which `make up` notes the addresses of its add-ons. Locally they
 are processes on ports chosen at the first start, so no name in the cluster leads to them."""
+
+STORAGE_CLASS = "local-folders"
+"""Of local/cluster/storage-class.yaml: folders of this machine."""
 
 IMITATED_CLOUD = "aws"
 """Whose machines can be bought here."""
@@ -75,11 +78,20 @@ def _instance_type(machine: Machine) -> Mapping[str, object]:
 
 def prometheus_url(kubeconfig: Path) -> str | None:
     """Address of the cluster's Prometheus, as the kubeconfig notes it; None if it does not."""
+    return _noted(kubeconfig, "prometheus")
+
+
+def hub_url(kubeconfig: Path) -> str | None:
+    """Address of the cluster's imitation of the Hugging Face hub; None if the kubeconfig notes none."""
+    return _noted(kubeconfig, "hub")
+
+
+def _noted(kubeconfig: Path, part: str) -> str | None:
     document = yaml.safe_load(kubeconfig.read_text(encoding="utf-8"))
     for entry in document.get("clusters", []):
         for extension in entry["cluster"].get("extensions", []):
             if extension["name"] == KUBECONFIG_EXTENSION:
-                return extension["extension"]["prometheus"]
+                return extension["extension"].get(part)
     return None
 
 
@@ -87,12 +99,13 @@ def prometheus_url(kubeconfig: Path) -> str | None:
 class LocalClusterArgs:
     """kubeconfig: path of the file that reaches the cluster.
 
-    prometheus_url: address of its Prometheus.
+    prometheus_url: address of its Prometheus. hub_url: where weights come from.
     node_startup_seconds: from buying an imitated machine to its joining the cluster.
     """
 
     kubeconfig: str
     prometheus_url: str
+    hub_url: str
     node_startup_seconds: int
 
 
@@ -127,6 +140,12 @@ class LocalCluster(pulumi.ComponentResource):
             gateway_service_type="LoadBalancer",
             system_node_selector={NODE_POOL_LABEL: "system"},
             prometheus=Prometheus(url=args.prometheus_url, interval_seconds=METRICS_INTERVAL_SECONDS),
+            weights_storage=WeightsStorage(
+                storage_class=STORAGE_CLASS,
+                access_mode="ReadWriteMany",
+                hub_endpoint=args.hub_url,
+                service_account_annotations={},
+            ),
             requirements=(node_class,),
         )
         self.register_outputs({})

@@ -23,6 +23,8 @@ def pod_security_context(uid: int) -> k8s.core.v1.PodSecurityContextArgs:
         run_as_user=uid,
         run_as_group=uid,
         fs_group=uid,
+        # Otherwise every start changes the owner of every file on a volume that is right already.
+        fs_group_change_policy="OnRootMismatch",
         seccomp_profile=k8s.core.v1.SeccompProfileArgs(type="RuntimeDefault"),
     )
 

@@ -59,6 +59,9 @@ class Pod:
     def labels(self) -> dict[str, str]:
         return self.template.section("metadata").labels("labels")
 
+    def annotations(self) -> dict[str, str]:
+        return self.template.section("metadata").labels("annotations")
+
     def containers(self) -> list[Container]:
         """Containers that run all the time."""
         return _containers(self.spec, ("containers",))

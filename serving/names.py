@@ -10,10 +10,16 @@ GATEWAY_NAMESPACE = "gateway"
 GATEWAY = "gateway"
 """Name of the gateway's Deployment and Service."""
 
+STAGING = "staging"
+"""Name of the Jobs that stage weights, beside the engines: walls let them out to the hub or a bucket."""
+
 NAME_LABEL = "app.kubernetes.io/name"
 COMPONENT_LABEL = "app.kubernetes.io/component"
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 ENGINE_LABEL = "inference.llm-platform/engine"
+
+MODEL_ANNOTATION = "inference.llm-platform/model"
+"""Of an engine's pods: the Hugging Face id of what they serve, which their arguments give as a path."""
 
 HTTP_PORT_NAME = "http"
 METRICS_PORT_NAME = "metrics"

@@ -16,6 +16,7 @@ from serving.names import (
     ENGINE_PORT,
     HTTP_PORT_NAME,
     INFERENCE_NAMESPACE,
+    MODEL_ANNOTATION,
     labels,
     selector,
 )
@@ -77,13 +78,25 @@ class ModelServer(pulumi.ComponentResource):
             ),
             opts=child,
         )
+        compiled = k8s.core.v1.PersistentVolumeClaim(
+            f"{name}-compiled",
+            metadata=ObjectMetaArgs(
+                name=vllm.compiled_claim(args.replica),
+                namespace=INFERENCE_NAMESPACE,
+                labels=_labels(args.replica),
+                # Some storage classes bind a claim only once a pod uses it.
+                annotations={"pulumi.com/skipAwait": "true"},
+            ),
+            spec=vllm.compiled_claim_spec(args.cluster.weights_storage),
+            opts=child,
+        )
         k8s.apps.v1.Deployment(
             f"{name}-deployment",
             metadata=_metadata(
                 args.replica, {"pulumi.com/timeoutSeconds": str(rollout_seconds(args.replica))}
             ),
             spec=deployment_spec(args),
-            opts=child,
+            opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[compiled])),
         )
         self.register_outputs({})
 
@@ -109,7 +122,9 @@ def deployment_spec(args: ModelServerArgs) -> k8s.apps.v1.DeploymentSpecArgs:
             ),
         ),
         template=k8s.core.v1.PodTemplateSpecArgs(
-            metadata=ObjectMetaArgs(labels=_labels(replica)),
+            metadata=ObjectMetaArgs(
+                labels=_labels(replica), annotations={MODEL_ANNOTATION: replica.model.name}
+            ),
             spec=_pod_spec(replica, args.node_pool),
         ),
     )

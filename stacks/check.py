@@ -35,7 +35,7 @@ INPUTS_ONLY = (
     "replaced or refused there."
 )
 
-STAND_IN_PROMETHEUS = "http://prometheus.invalid:9090"
+STAND_IN_ADDRESSES = {"prometheus": "http://prometheus.invalid:9090", "hub": "https://hub.invalid"}
 """Address in the recorded resources where `make up` would have noted the real one. Nobody asks it."""
 
 
@@ -179,7 +179,7 @@ def _recordable(stack: Stack, kubeconfig: Path) -> tuple[Stack, tuple[str, ...]]
 
 
 def _kubeconfig() -> dict[str, object]:
-    extension = {"name": KUBECONFIG_EXTENSION, "extension": {"prometheus": STAND_IN_PROMETHEUS}}
+    extension = {"name": KUBECONFIG_EXTENSION, "extension": STAND_IN_ADDRESSES}
     return {
         "apiVersion": "v1",
         "kind": "Config",

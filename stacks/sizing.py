@@ -106,6 +106,7 @@ def _fit_request(model: Model, machine: Machine) -> FitRequest:
             output_tokens=model.expected_load.output_tokens,
         ),
         itl_seconds=itl_seconds(model),
+        node_weights_gib=facts_of(model).download_gib if model.weights.startswith("oci://") else 0.0,
         machine=machine,
     )
 

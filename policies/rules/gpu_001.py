@@ -16,6 +16,8 @@ from policies.pods import Pod, pod_of, pod_owners, pod_subjects
 from policies.rule import Report, Rule, Settings
 from serving.fit import FitRequest, fit
 from serving.models import MODELS, Model
+from serving.names import MODEL_ANNOTATION
+from serving.staging.layout import MODEL_PATH
 
 
 class Gpu001Settings(Settings):
@@ -47,7 +49,9 @@ def _problems(
     command: EngineCommand, pod: Pod, pools: Sequence[NodePool], settings: Gpu001Settings
 ) -> list[str]:
     name = command.text("model") or ""
-    known = settings.model_names.get(name, name)
+    # Staged weights have a path; the pod says which model they are.
+    described = pod.annotations().get(MODEL_ANNOTATION, name) if name == MODEL_PATH else name
+    known = settings.model_names.get(name, described)
     model = MODELS.get(known)
     if model is None:
         return [

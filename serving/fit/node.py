@@ -21,8 +21,9 @@ CPUS_PER_WORKER = 1
 IMAGE_GIB = {"vllm": 25, "sglang": 30, "tgi": 15, "triton": 35}
 """Unpacked size of the engine's image and its compressed layers: estimated from 10 to 15 GB pulls."""
 
-CACHE_BESIDES_WEIGHTS_GIB = 10
-"""Compiled kernels and graphs, tokenizer files, and room for a second copy of both."""
+SCRATCH_GIB = 4
+"""What libraries write into a home folder and a cache that is gone with the pod. Weights and compiled kernels
+are on volumes."""
 
 GIB_PER_GB = 1e9 / 1024**3
 
@@ -38,9 +39,8 @@ def needed_memory_gib(gpus: int) -> int:
 
 
 def needed_disk_gib(request: FitRequest) -> int:
-    """Disk for the image, the checkpoint and what the engine compiles."""
-    weights = ceil(request.model.download_gib)
-    return IMAGE_GIB[request.engine] + weights + CACHE_BESIDES_WEIGHTS_GIB
+    """Disk for the image, scratch files, and weights where they come as an image too."""
+    return IMAGE_GIB[request.engine] + ceil(request.node_weights_gib) + SCRATCH_GIB
 
 
 def problems(request: FitRequest, machine: MachineShape) -> Iterator[str]:
@@ -66,7 +66,7 @@ def problems(request: FitRequest, machine: MachineShape) -> Iterator[str]:
     # Without NVMe of its own the machine has an attached disk of whatever size the pool asks for.
     if 0 < machine.local_disk_gb * GIB_PER_GB < disk:
         yield (
-            f"image, weights and cache take {disk} GiB of disk and {machine.name} has "
+            f"image, weights and scratch files take {disk} GiB of disk and {machine.name} has "
             f"{machine.local_disk_gb * GIB_PER_GB:.0f} GiB"
         )
 

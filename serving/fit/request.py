@@ -49,6 +49,8 @@ class FitRequest:
     serves the checkpoint as it is. kv_cache_dtype: "auto" keeps 16 bits, "fp8" and the like 8.
     gpu_memory_utilization, max_num_batched_tokens, max_num_seqs: None is the engine's default.
     itl_seconds: mean time between tokens that max_num_seqs must keep for the typical request.
+    node_weights_gib: weights that lie on the node's own disk, as those of an OCI image do; others are on a
+    volume.
     machine: where it is to run; adds checks of GPUs, disk, CPU and memory. pod_memory_gib, pod_cpus: what the
     pod asks of that machine; None is what the engine needs.
     """
@@ -68,6 +70,7 @@ class FitRequest:
     measured: Measured = field(default_factory=Measured)
     typical_request: TypicalRequest | None = None
     itl_seconds: float | None = None
+    node_weights_gib: float = 0.0
     machine: Machine | None = None
     pod_memory_gib: float | None = None
     pod_cpus: float | None = None

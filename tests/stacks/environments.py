@@ -24,7 +24,10 @@ KUBECONFIG = {
                 "extensions": [
                     {
                         "name": KUBECONFIG_EXTENSION,
-                        "extension": {"prometheus": "http://prometheus.example:9090"},
+                        "extension": {
+                            "prometheus": "http://prometheus.example:9090",
+                            "hub": "http://hub.example",
+                        },
                     }
                 ],
             },

@@ -55,6 +55,18 @@ def test_a_plain_deployment_is_judged_by_its_own_labels():
     assert "does not fit on 2 x nvidia-l4" in violation
 
 
+def test_staged_weights_are_the_model_that_the_pod_names():
+    staged = changed(CHAT, f"{ARGUMENTS}.0", "/weights/model")
+    annotations = "spec.template.metadata.annotations"
+    small = changed(staged, annotations, {"inference.llm-platform/model": "Qwen/Qwen3-8B"})
+    assert judge(RULE, small, L4).violations == []
+    large = changed(
+        staged, annotations, {"inference.llm-platform/model": "RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic"}
+    )
+    (violation,) = judge(RULE, large, L4).violations
+    assert "RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic does not fit on 1 x nvidia-l4" in violation
+
+
 def test_nobody_knows_the_model_until_its_row_is_named():
     own = changed(CHAT, f"{ARGUMENTS}.0", "/models/our-chat")
     (violation,) = judge(RULE, own, L4).violations

@@ -43,11 +43,13 @@ def test_cpu():
     assert "a pod of 9 CPUs does not fit g6.2xlarge" in reasons(replace(SMALL, pod_cpus=9))
 
 
-def test_disk_holds_image_checkpoint_and_cache():
+def test_disk_holds_image_scratch_files_and_weights_that_come_as_an_image():
     """DeepSeek-V3 is 627 GiB to download; a g6.2xlarge has a disk of 450 GB."""
     large = replace(ask("deepseek-ai/DeepSeek-V3", "nvidia-l4"), machine=machine("g6.2xlarge"))
-    assert "of disk and g6.2xlarge has 419 GiB" in reasons(large)
-    assert node.needed_disk_gib(SMALL) == pytest.approx(25 + 16 + 10)
+    assert "disk" not in reasons(large)
+    as_image = replace(large, node_weights_gib=large.model.download_gib)
+    assert "of disk and g6.2xlarge has 419 GiB" in reasons(as_image)
+    assert node.needed_disk_gib(SMALL) == 25 + 4
 
 
 def test_shared_memory_is_for_several_gpus():

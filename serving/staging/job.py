@@ -1,0 +1,265 @@
+"""Specs of the Job that stages the weights of a model and of the claim that it fills. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from math import ceil
+from pathlib import Path
+
+import pulumi_kubernetes as k8s
+from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
+
+from infra.cluster import Cluster, WeightsStorage
+from infra.pod_security import container_security_context, pod_security_context
+from serving.images import image
+from serving.names import STAGING, labels
+from serving.replica import Replica
+from serving.staging.layout import MODEL_PATH, MOUNT, adapter_path
+from serving.staging.sources import Claim, Hub, Image, ObjectStore
+from serving.staging.volumes import MODEL_VOLUME, claimed, read_only_mount, staged_claim
+
+core = k8s.core.v1
+
+PROGRAM = Path(__file__).parent / "stager"
+PROGRAM_FOLDER = "/staging"
+HUB_TOKEN_FOLDER = "/hub-token"
+
+HUB_TOKEN_SECRET = "hub-token"
+"""Secret beside the engines whose key `token` opens gated models. It may be missing, and only the staging Job
+mounts it."""
+
+SERVICE_ACCOUNT = "weights"
+"""Whom an object store knows; the cluster's contract says how."""
+
+STAGED_VOLUME = "staged"
+UID = 1000
+
+SLOWEST_GIB_PER_SECOND = 0.02
+"""Below it a transfer counts as hanging: a fifth of a slow day of the hub, 0.1 GiB/s."""
+
+BESIDES_TRANSFER_SECONDS = 600
+"""Binding the claim, pulling the image, waiting for a busy hub."""
+
+ADAPTER_GIB = 2
+"""Room for one adapter: rank 64 on every linear layer of a 70B model takes 1.7 GiB in 16 bits."""
+
+ROOM = 1.1
+"""Tokenizer, index and file system beside the weights."""
+
+RESTARTS = 6
+"""Of the Job, which goes on where it stopped: with Kubernetes' back-off of 10 s that doubles, 10 minutes."""
+
+FINAL_EXIT_CODE = 1
+"""With which the program ends where another run cannot help."""
+
+
+def job_name(replica: Replica, storage: WeightsStorage) -> str:
+    """Name of one run: other weights, another hub and another program are another run."""
+    content = json.dumps([replica.weights.name, items(replica), storage.hub_endpoint, program_files()])
+    return f"stage-{replica.weights.owner}-{hashlib.sha256(content.encode()).hexdigest()[:10]}"
+
+
+def program_files() -> Mapping[str, str]:
+    """The program that the Job runs, by file name."""
+    return {path.name: path.read_text(encoding="utf-8") for path in sorted(PROGRAM.glob("*.py"))}
+
+
+def items(replica: Replica) -> list[dict[str, str]]:
+    """What there is to stage or to verify, as the program reads it."""
+    source = replica.weights.source
+    found: list[dict[str, str]] = []
+    match source:
+        case Hub():
+            found.append(_item(MODEL_PATH, source.repository, source.revision, "hub"))
+        case ObjectStore() | Claim():
+            found.append(_item(MODEL_PATH, replica.model.name, "", str(source)))
+        case Image():
+            pass
+    found += [
+        _item(adapter_path(adapter.name), adapter.source, adapter.revision, "hub")
+        for adapter in replica.adapters
+    ]
+    return found
+
+
+def _item(folder: str, identity: str, revision: str, source: str) -> dict[str, str]:
+    return {"folder": folder, "id": identity, "revision": revision, "source": source}
+
+
+def transfer_gib(replica: Replica) -> float:
+    """What is copied or read by the Job."""
+    copied = 0.0 if isinstance(replica.weights.source, Image) else replica.model.download_gib
+    return copied + ADAPTER_GIB * len(replica.adapters)
+
+
+def deadline_seconds(replica: Replica) -> int:
+    """When a hanging Job is ended."""
+    return BESIDES_TRANSFER_SECONDS + ceil(transfer_gib(replica) / SLOWEST_GIB_PER_SECOND)
+
+
+def claim_spec(replica: Replica, storage: WeightsStorage) -> k8s.core.v1.PersistentVolumeClaimSpecArgs:
+    """Spec of the claim that the Job fills."""
+    copied = replica.model.download_gib if isinstance(replica.weights.source, Hub | ObjectStore) else 0.0
+    size = ceil((copied + ADAPTER_GIB * len(replica.adapters)) * ROOM) + 1
+    return core.PersistentVolumeClaimSpecArgs(
+        access_modes=[storage.access_mode],
+        storage_class_name=storage.storage_class,
+        resources=core.VolumeResourceRequirementsArgs(requests={"storage": f"{size}Gi"}),
+    )
+
+
+def job_spec(replica: Replica, cluster: Cluster, program: str) -> k8s.batch.v1.JobSpecArgs:
+    """Spec of the Job. program: name of the ConfigMap with the program."""
+    return k8s.batch.v1.JobSpecArgs(
+        backoff_limit=RESTARTS,
+        pod_failure_policy=k8s.batch.v1.PodFailurePolicyArgs(
+            rules=[
+                k8s.batch.v1.PodFailurePolicyRuleArgs(
+                    action="FailJob",
+                    on_exit_codes=k8s.batch.v1.PodFailurePolicyOnExitCodesRequirementArgs(
+                        container_name="stage", operator="In", values=[FINAL_EXIT_CODE]
+                    ),
+                ),
+                k8s.batch.v1.PodFailurePolicyRuleArgs(
+                    action="Ignore",
+                    on_pod_conditions=[
+                        k8s.batch.v1.PodFailurePolicyOnPodConditionsPatternArgs(
+                            type="DisruptionTarget", status="True"
+                        )
+                    ],
+                ),
+            ]
+        ),
+        active_deadline_seconds=deadline_seconds(replica),
+        template=core.PodTemplateSpecArgs(
+            metadata=ObjectMetaArgs(labels=labels(STAGING, component=STAGING)),
+            spec=core.PodSpecArgs(
+                restart_policy="Never",
+                service_account_name=SERVICE_ACCOUNT,
+                automount_service_account_token=False,
+                enable_service_links=False,
+                security_context=pod_security_context(UID),
+                node_selector=cluster.system_node_selector,
+                init_containers=_copying(replica),
+                containers=[_container(replica, cluster.weights_storage)],
+                volumes=_volumes(replica, program),
+            ),
+        ),
+    )
+
+
+def _copying(replica: Replica) -> list[k8s.core.v1.ContainerArgs] | None:
+    """Copies a bucket's folder. What is there already, with the same checksum, is not copied again."""
+    source = replica.weights.source
+    if not isinstance(source, ObjectStore):
+        return None
+    remote = {
+        "s3": {"TYPE": "s3", "PROVIDER": "AWS", "ENV_AUTH": "true"},
+        # With uniform access a bucket has no access lists to read or write.
+        "gs": {"TYPE": "google cloud storage", "ENV_AUTH": "true", "BUCKET_POLICY_ONLY": "true"},
+    }[source.scheme]
+    environment = {
+        **{f"RCLONE_CONFIG_STORE_{key}": value for key, value in remote.items()},
+        # No configuration file, no home: everything is said here.
+        "RCLONE_CONFIG": "/dev/null",
+        "XDG_CACHE_HOME": "/tmp",
+    }
+    kinds = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken", "SHA256SUMS")
+    return [
+        core.ContainerArgs(
+            name="copy",
+            image=image("rclone").reference,
+            args=[
+                "copy",
+                f"store:{source.bucket}/{source.folder}",
+                MODEL_PATH,
+                "--checksum",
+                *(part for kind in kinds for part in ("--include", kind)),
+                "--transfers=4",
+                "--stats=10s",
+                "--stats-one-line",
+                "--stats-log-level=NOTICE",
+            ],
+            env=[core.EnvVarArgs(name=name, value=value) for name, value in environment.items()],
+            resources=core.ResourceRequirementsArgs(
+                requests={"cpu": "1", "memory": "1Gi"}, limits={"memory": "1Gi"}
+            ),
+            volume_mounts=[
+                core.VolumeMountArgs(name=STAGED_VOLUME, mount_path=MOUNT),
+                core.VolumeMountArgs(name="tmp", mount_path="/tmp"),
+            ],
+            security_context=container_security_context(),
+            termination_message_policy="FallbackToLogsOnError",
+        )
+    ]
+
+
+def _container(replica: Replica, storage: WeightsStorage) -> k8s.core.v1.ContainerArgs:
+    environment = {
+        "STAGE_ITEMS": json.dumps(items(replica)),
+        "HUB_ENDPOINT": storage.hub_endpoint,
+        "HUB_TOKEN_FILE": f"{HUB_TOKEN_FOLDER}/token",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    mounts = [
+        core.VolumeMountArgs(name="program", mount_path=PROGRAM_FOLDER, read_only=True),
+        read_only_mount("hub-token", HUB_TOKEN_FOLDER, None),
+    ]
+    if staged_claim(replica) is not None:
+        mounts.append(core.VolumeMountArgs(name=STAGED_VOLUME, mount_path=MOUNT))
+    source = replica.weights.source
+    if isinstance(source, Claim):
+        mounts.append(read_only_mount(MODEL_VOLUME, MODEL_PATH, source.folder or None))
+    return core.ContainerArgs(
+        name="stage",
+        image=image("python").reference,
+        command=["python", "-m", PROGRAM.name],
+        working_dir=PROGRAM_FOLDER,
+        env=[core.EnvVarArgs(name=key, value=value) for key, value in environment.items()],
+        # One core takes the checksum of 1 GiB/s; what is read stays in the page cache, which may be taken.
+        resources=core.ResourceRequirementsArgs(
+            requests={"cpu": "1", "memory": "512Mi"}, limits={"memory": "1Gi"}
+        ),
+        volume_mounts=mounts,
+        security_context=container_security_context(),
+        # What the program prints last is the reason, and reaches whoever runs the update.
+        termination_message_policy="FallbackToLogsOnError",
+    )
+
+
+def _volumes(replica: Replica, program: str) -> list[k8s.core.v1.VolumeArgs]:
+    found = [
+        core.VolumeArgs(
+            name="program",
+            config_map=core.ConfigMapVolumeSourceArgs(
+                name=program,
+                items=[
+                    core.KeyToPathArgs(key=name, path=f"{PROGRAM.name}/{name}") for name in program_files()
+                ],
+            ),
+        ),
+        core.VolumeArgs(
+            name="hub-token",
+            secret=core.SecretVolumeSourceArgs(
+                # Readable for the group, which is the pod's own: the user is not root.
+                secret_name=HUB_TOKEN_SECRET,
+                optional=True,
+                default_mode=0o440,
+            ),
+        ),
+        core.VolumeArgs(name="tmp", empty_dir=core.EmptyDirVolumeSourceArgs(size_limit="1Gi")),
+    ]
+    claim = staged_claim(replica)
+    if claim is not None:
+        found.append(
+            core.VolumeArgs(
+                name=STAGED_VOLUME,
+                persistent_volume_claim=core.PersistentVolumeClaimVolumeSourceArgs(claim_name=claim),
+            )
+        )
+    source = replica.weights.source
+    if isinstance(source, Claim):
+        found.append(claimed(MODEL_VOLUME, source.name))
+    return found
