@@ -36,8 +36,9 @@ k8s.apps.v1.Deployment(
                 "containers": [
                     {{
                         "name": "engine",
-                        "image": "vllm/vllm-openai:v0.32.0",
-                        "args": ["Qwen/Qwen3-8B", "--max-model-len", "{context}"],
+                        "image": "{image}",
+                        "args": ["Qwen/Qwen3-8B", "--revision", "{revision}", "--max-model-len", "{context}"],
+                        "env": [{{"name": "TOKEN", "value": {token}}}],
                         "resources": {{"limits": {{"nvidia.com/gpu": "1"}}}},
                         "securityContext": restricted,
                     }}
@@ -49,7 +50,15 @@ k8s.apps.v1.Deployment(
 )
 """
 
-COMPLIANT = {"escalation": False, "accelerator": '"nvidia-l4"', "context": "8192"}
+COMPLIANT = {
+    "escalation": False,
+    "accelerator": '"nvidia-l4"',
+    "context": "8192",
+    "image": f"vllm/vllm-openai:v0.32.0@sha256:{'0a' * 32}",
+    "revision": "b968826d9c46dd6066d109eabc6255188de91218",
+    "token": '"none"',
+}
+TOKEN = f"hf_{'aB' * 17}"
 
 
 def test_a_compliant_program_passes_and_each_violation_stops_the_preview(project: Project):
@@ -60,6 +69,22 @@ def test_a_compliant_program_passes_and_each_violation_stops_the_preview(project
     identity = f"Deployment/{project.namespace}/server"
     assert f"{identity}: container engine may gain privileges" in output
     assert f"{identity}: container engine: Qwen/Qwen3-8B does not fit on 1 x nvidia-l4" in output
+
+
+def test_images_models_and_credentials_are_judged(project: Project):
+    changes = {"image": "example.com/vllm/vllm-openai:v0.31.0", "revision": "main", "token": repr(TOKEN)}
+    project.write(PROGRAM.format(**{**COMPLIANT, **changes}))
+    output = project.fail("preview", "--policy-pack", PACK)
+    identity = f"Deployment/{project.namespace}/server"
+    assert (
+        f"{identity}: container engine runs example.com/vllm/vllm-openai:v0.31.0 from example.com" in output
+    )
+    assert f"{identity}: container engine: vllm is v0.31.0, older than 0.32.0" in output
+    assert f"{identity}: container engine: the model Qwen/Qwen3-8B is pinned to main" in output
+    assert (
+        f"{identity}: spec.template.spec.containers[0].env[0].value looks like a Hugging Face token" in output
+    )
+    assert TOKEN not in output
 
 
 def test_the_configuration_reaches_the_rules(project: Project):
