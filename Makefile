@@ -8,7 +8,7 @@ SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
 .PHONY: help toolchain up status down env plan plan-diff check load chaos cases gateway-bench \
-  test test-unit test-vllm bench lint lock golden schema pin-images refresh-prices
+  test test-unit test-vllm bench lint lock golden openapi schema pin-images refresh-prices
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -76,6 +76,9 @@ test-vllm: $(VENV)/all.stamp ## opt-in, 6 GB once: the emulator against a real v
 
 golden: $(VENV)/all.stamp ## renew the rendered manifests in tests/golden; review the difference
 	@LLM_PLATFORM_UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q tests/stacks/test_golden.py
+
+openapi: $(VENV)/all.stamp ## renew docs/openapi.json, the gateway's published description
+	@$(BIN)/python -m serving.openapi
 
 schema: $(VENV)/all.stamp ## renew stacks/schema.json, which editors use
 	@$(BIN)/python -m stacks.schema
