@@ -29,7 +29,7 @@ READ = 'config.require_secret("token")'
 """A program's way to a secret value: it stays marked wherever it goes."""
 
 PEELED = 'config.require("token")'
-"""The same without its mark, which Pulumi allows. What a Secret holds is marked again by the Kubernetes SDK."""
+"""The same without its mark, as Pulumi allows. What a Secret holds is marked again by the Kubernetes SDK."""
 
 
 def on_disk(project: Project) -> str:
