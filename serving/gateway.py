@@ -27,6 +27,7 @@ from serving.names import (
     selector,
     service_host,
 )
+from serving.served import ServedModel
 
 core = k8s.core.v1
 
@@ -44,14 +45,14 @@ SHUTDOWN_MARGIN_SECONDS = 10
 
 @dataclass
 class GatewayArgs:
-    """cluster: where it runs. models: names of the models behind it. replicas: gateway pods.
+    """cluster: where it runs. models: those behind it. replicas: gateway pods.
 
     max_request_bytes: largest request body; a longer one is refused with 413.
     drain_seconds: how long streams in flight may go on when a gateway pod leaves.
     """
 
     cluster: Cluster
-    models: Sequence[str]
+    models: Sequence[ServedModel]
     replicas: int
     max_request_bytes: int
     drain_seconds: int

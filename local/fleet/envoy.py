@@ -155,7 +155,11 @@ def eds_by_file(file: Path, target: Target) -> dict[str, Any]:
 
 def load_assignment(target: Target, addresses: list[tuple[str, int]]) -> dict[str, Any]:
     """The discovery response with the endpoints of `target`."""
-    endpoints = [{"endpoint": {"address": _socket_address(port, host)}} for host, port in addresses]
+    endpoints = [
+        # The gateway names the Service in its answers by this.
+        {"endpoint": {"address": _socket_address(port, host), "hostname": target.service}}
+        for host, port in addresses
+    ]
     return {
         "resources": [
             {

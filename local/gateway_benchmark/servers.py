@@ -27,8 +27,10 @@ from serving.envoy.clusters import cluster_documents
 from serving.envoy.documents import Document, to_yaml
 from serving.envoy.listeners import listener_documents
 from serving.envoy.routes import route_configuration
+from serving.served import ServedModel
 
 MAX_REQUEST_BYTES = 16 * 2**20
+SERVED = ServedModel(MODEL, "generate")
 START_SECONDS = 60
 ROUTER_VERSION = "0.1.17"
 ROUTER_FOLDER = TOOL_CACHE / f"vllm-router-{ROUTER_VERSION}"
@@ -117,11 +119,11 @@ def envoy_configuration(port: int, upstream_port: int) -> Mapping[str, Any]:
     del document["dynamic_resources"], document["admin"]
     (listener,) = _resources(listener_documents(MAX_REQUEST_BYTES))
     listener["address"]["socket_address"] = {"address": "127.0.0.1", "port_value": port}
-    (routes,) = _resources(route_configuration([MODEL], MAX_REQUEST_BYTES))
+    (routes,) = _resources(route_configuration([SERVED], MAX_REQUEST_BYTES))
     manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
     del manager["rds"]
     manager["route_config"] = routes
-    clusters = _resources(cluster_documents([MODEL]))
+    clusters = _resources(cluster_documents([SERVED]))
     for cluster in clusters:
         cluster["type"] = "STATIC"
         cluster["load_assignment"]["endpoints"] = [{"lb_endpoints": [_endpoint(upstream_port)]}]

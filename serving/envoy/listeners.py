@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from serving.envoy.arrivals import arrivals_filter
 from serving.envoy.documents import Document, discovery, socket_address, typed, watched_file
-from serving.envoy.routes import METADATA, ROUTES, error_replies
+from serving.envoy.metadata import METADATA, filter_state_filter
+from serving.envoy.routes import ROUTES, error_replies
 
 HTTP_PORT = 8080
 METRICS_PORT = 9902
@@ -97,6 +98,7 @@ def _clients(max_request_bytes: int) -> Document:
                 ),
             },
             {"name": "envoy.filters.http.json_to_metadata", "typed_config": _model_from_body()},
+            filter_state_filter(),
             arrivals_filter(),
             _router(),
         ],

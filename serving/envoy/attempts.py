@@ -1,0 +1,138 @@
+"""Which clusters a request may go to, and which of them each attempt goes to.
+
+A request is sent again only before the first byte of its answer. Where a model has a canary or a fallback,
+Envoy's composite cluster gives each attempt a cluster of its own. One without a replica, or one that no
+longer exists, is passed over within the same attempt (both tried on Envoy 1.40), so that a canary never
+fails a request, however broken or gone it is.
+
+An engine says 503 when its queue is full. That is tried again only where another Service can take it: on the
+same replicas it would be load on top of overload.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from serving.envoy.documents import Document, typed
+from serving.served import ServedModel
+
+RETRIES = 3
+"""After the first attempt; all of them within about 0.2 s."""
+
+AFFINITY = "_affinity"
+"""End of the name of a cluster that hashes. No Service's name has an underscore."""
+
+LUA_CLUSTER = "extensions.router.cluster_specifiers.lua.v3.LuaConfig"
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where the requests of a route go.
+
+    attempts: the Service of each attempt; a single one takes them all. overflow: the Service for requests
+    beyond the first Service's bound of requests in flight, which Envoy would refuse and never send again.
+    """
+
+    attempts: tuple[str, ...]
+    overflow: str | None = None
+
+    def cluster(self, affinity: bool) -> str:
+        """Name of its cluster: the Services in their order."""
+        return cluster_name("_or_".join(dict.fromkeys(self.attempts)), affinity)
+
+    def retry_policy(self) -> Document:
+        """`retry_policy` of its routes."""
+        # All of these happen before the first byte of an answer; a broken stream is not repeated.
+        causes = ["connect-failure", "refused-stream", "reset"]
+        elsewhere: dict[str, object] = {}
+        if len(self.attempts) > 1:
+            causes.append("retriable-status-codes")
+            elsewhere["retriable_status_codes"] = [503]
+        return {
+            "retry_on": ",".join(causes),
+            **elsewhere,
+            "num_retries": RETRIES,
+            "retry_back_off": {"base_interval": "0.05s", "max_interval": "1s"},
+            "retry_host_predicate": [
+                {
+                    "name": "envoy.retry_host_predicates.previous_hosts",
+                    "typed_config": typed("extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"),
+                }
+            ],
+            "host_selection_retry_max_attempts": RETRIES,
+        }
+
+
+def cluster_name(service: str, affinity: bool) -> str:
+    """Name of the cluster of a Service that balances, or of the one that hashes."""
+    return f"{service}{AFFINITY}" if affinity else service
+
+
+def hashes(model: ServedModel) -> bool:
+    """Whether requests for it can reuse a prefix: only what generates keeps one from call to call."""
+    return model.task == "generate"
+
+
+def own(model: ServedModel) -> Destination:
+    """The model's Service alone: also for its adapters, which no fallback has."""
+    return Destination((model.name,))
+
+
+def stable(model: ServedModel) -> Destination:
+    """For the model itself: its Service, and its fallback if it has one."""
+    if model.fallback is None:
+        return own(model)
+    # The second try is the model's, mostly on another replica, whose queue may have room. The last one is,
+    # too: if both are full, the answer is that of the model that was asked.
+    attempts = (model.name, model.name, model.fallback, model.name)
+    return Destination(attempts, overflow=model.fallback)
+
+
+def canary(model: ServedModel, service: str) -> Destination:
+    """For the canary's share of a model's requests: whatever it fails to take, the model does."""
+    attempts = (service, *(model.name for _ in range(RETRIES)))
+    return Destination(attempts, overflow=model.name)
+
+
+def destinations(model: ServedModel) -> tuple[Destination, ...]:
+    """All that the routes of a model name."""
+    tried = () if model.canary is None else (canary(model, model.canary.service),)
+    return tuple(dict.fromkeys((own(model), stable(model), *tried)))
+
+
+def choice_of_cluster(destination: Destination, model: ServedModel, affinity: bool) -> Document:
+    """The part of a route's action that says to which cluster a request goes."""
+    cluster = destination.cluster(affinity)
+    if destination.overflow is None:
+        return {"cluster": cluster}
+    script = OVERFLOW.format(
+        cluster=cluster,
+        overflow=cluster_name(destination.overflow, affinity),
+        counted=", ".join(f'"{name}"' for name in _counted(destination, model)),
+        most=model.max_in_flight,
+    )
+    lua = typed(LUA_CLUSTER, source_code={"inline_string": script}, default_cluster=cluster)
+    extension = {"name": "envoy.router.cluster_specifier_plugin.lua", "typed_config": lua}
+    return {"inline_cluster_specifier_plugin": {"extension": extension}}
+
+
+def _counted(destination: Destination, model: ServedModel) -> tuple[str, ...]:
+    first = destination.attempts[0]
+    return tuple(cluster_name(first, affinity) for affinity in ((False, True) if hashes(model) else (False,)))
+
+
+OVERFLOW = """\
+local counted = {{ {counted} }}
+function envoy_on_route(route)
+  local in_flight = 0
+  for _, name in ipairs(counted) do
+    local cluster = route:getCluster(name)
+    in_flight = in_flight + (cluster and cluster:numRequests() or 0)
+  end
+  if in_flight >= {most} then
+    return "{overflow}"
+  end
+  return "{cluster}"
+end
+"""
+"""Envoy has no other way to go elsewhere when a bound is reached: it refuses, and does not retry that."""
