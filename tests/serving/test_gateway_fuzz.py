@@ -1,0 +1,124 @@
+"""Nothing that a client can send confuses the gateway: the real Envoy, requests made up by hypothesis.
+
+Whatever arrives at an engine is judged by itself: is this its model as Python's json and orjson read the
+body, may the team use it, is the path one of its task? Whatever does not arrive is answered with 4xx in
+OpenAI's shape.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.serving.fuzz.requests import Sent, requests
+from tests.serving.gateway_process import Gateway, running
+from tests.serving.recording_server import Received, Recorder, recording
+
+LIMIT = 1024 * 1024
+UPSTREAMS = ("chat", "chat-large")
+GENERATE_PATHS = frozenset(("/v1/chat/completions", "/v1/completions"))
+NAMES = {"chat": "chat", "chat-large": "chat-large"}
+"""What a client may send as `model`, and the upstream that it means."""
+
+EXAMPLES = int(os.environ.get("LLM_PLATFORM_FUZZ_EXAMPLES", "1500"))
+"""Half a minute; hypothesis draws new ones on every run."""
+
+
+@dataclass(frozen=True)
+class Platform:
+    """gateway: a running Envoy. upstreams: what stands behind it, by model."""
+
+    gateway: Gateway
+    upstreams: Mapping[str, Recorder]
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    with recording(*UPSTREAMS) as upstreams:
+        backends = {name: [recorder.port] for name, recorder in upstreams.items()}
+        with running(tmp_path_factory.mktemp("gateway"), backends, LIMIT) as gateway:
+            yield Platform(gateway, upstreams)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """status: None if the connection was closed without one."""
+
+    status: int | None
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def exchange(address: str, sent: Sent) -> Reply:
+    host, _, port = address.rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        connection.sendall(sent.raw())
+        response = http.client.HTTPResponse(connection, method=sent.method)
+        try:
+            response.begin()
+        except (http.client.BadStatusLine, ConnectionResetError):
+            return Reply(None, {}, b"")
+        body = response.read()
+        return Reply(response.status, {k.lower(): v for k, v in response.getheaders()}, body)
+
+
+def models_in(body: bytes) -> set[object]:
+    """What parsers take for the body's model; those that refuse the body have no say."""
+    found: set[object] = set()
+    for parse in (json.loads, orjson.loads):
+        try:
+            document = parse(body)
+        except (ValueError, RecursionError):
+            continue
+        name = document.get("model") if isinstance(document, dict) else None
+        found.add(name if isinstance(name, str) else repr(name))
+    return found
+
+
+def judge(platform: Platform, sent: Sent, reply: Reply) -> None:
+    arrived = [
+        (name, request) for name, upstream in platform.upstreams.items() for request in upstream.requests
+    ]
+    for upstream in platform.upstreams.values():
+        upstream.requests.clear()
+    assert reply.status in (None, 501) or reply.status < 500, (sent, reply)
+    assert len(arrived) <= 1, "sent to more than one engine, or twice"
+    for name, request in arrived:
+        judge_arrived(name, request)
+    if arrived:
+        assert reply.status == 200
+    elif reply.status is not None and reply.status >= 400:
+        judge_error(sent, reply)
+
+
+def judge_arrived(upstream: str, request: Received) -> None:
+    assert request.method == "POST"
+    assert request.path.partition("?")[0] in GENERATE_PATHS
+    names = models_in(request.body)
+    assert {NAMES.get(str(name)) for name in names} == {upstream}, names
+    received = {name for name, _ in request.headers}
+    assert not received & {"authorization", "cookie"}
+
+
+def judge_error(sent: Sent, reply: Reply) -> None:
+    if sent.method == "HEAD" or not reply.body:
+        return
+    error: Any = json.loads(reply.body)["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert isinstance(error["message"], str)
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@given(sent=requests(st.none()))
+def test_whatever_is_sent(platform: Platform, sent: Sent):
+    judge(platform, sent, exchange(platform.gateway.clients, sent))
