@@ -54,8 +54,8 @@ def _service_cluster(service: str, max_in_flight: int, affinity: bool) -> Docume
         type="STRICT_DNS",  # asked again every 5 s
         dns_lookup_family="V4_PREFERRED",
         connect_timeout="2s",
-        # What is read of an answer ahead of its client. With Envoy's default of 1 MiB, a thousand clients who do
-        # not read their answers took 940 MiB; with this, 190.
+        # What is read of an answer ahead of its client. With Envoy's default of 1 MiB, a thousand clients who
+        # did not read their answers took 940 MiB; with this, 190.
         per_connection_buffer_limit_bytes=32 * 1024,
         load_assignment={"cluster_name": name, "endpoints": [{"lb_endpoints": [{"endpoint": endpoint}]}]},
         **(hashing() if affinity else _BALANCING),
