@@ -51,8 +51,12 @@ class PricedMachine:
     as_of: date
 
     def dearest(self, kinds: Iterable[str]) -> float:
-        """The highest price among these ways of buying; where one has none, that of on-demand holds."""
-        return max(self.usd_per_hour.get(kind, self.usd_per_hour["on-demand"]) for kind in kinds)
+        """The highest price among these ways of buying; where one has none, that of on-demand holds.
+
+        Of all ways where none is named: a pool whose list of them is empty says nothing.
+        """
+        prices = [self.usd_per_hour.get(kind, self.usd_per_hour["on-demand"]) for kind in kinds]
+        return max(prices or self.usd_per_hour.values())
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,11 @@ def test_budgets_of_the_configuration(config, passes):
     assert (judge(RULE, L4, RTX, config=config).violations == []) == passes
 
 
+def test_a_pool_that_names_no_way_of_buying_is_priced_all_the_same():
+    unstated = changed(L4, "spec.template.spec.requirements.1.values", [])
+    assert "6 x g6.2xlarge" in judge(RULE, unstated, config={"usd_per_hour": 1}).violations[0]
+
+
 def test_the_violation_shows_the_sum():
     (violation,) = judge(RULE, L4, RTX, config={"usd_per_hour": 1}).violations
     assert violation.startswith(f"stack: node pools may reach {MOST:.2f} $/h, {MOST * 730:,.0f} $/month")
