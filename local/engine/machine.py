@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from infra.accelerators import Accelerator, accelerator
 from infra.choices import UnknownNameError
@@ -13,6 +14,9 @@ ACCELERATOR = "EMULATOR_ACCELERATOR"
 GPUS = "EMULATOR_GPUS"
 COLD_START_SCALE = "EMULATOR_COLD_START_SCALE"
 LISTEN = "EMULATOR_LISTEN"
+COMPILE_CACHE = "VLLM_CACHE_ROOT"
+"""vLLM's own variable: where compiled code is kept for the next start."""
+
 MAX_CHOICES = "VLLM_MAX_N_SEQUENCES"
 """vLLM's own variable: the largest `n` of a request."""
 
@@ -25,7 +29,8 @@ class Machine:
     cloud.
 
     listen: address to bind instead of --host and --port, because all pods of a local cluster share one
-    machine. max_choices: largest `n` of a request.
+    machine. max_choices: largest `n` of a request. compile_cache: where compiled code is kept; None keeps
+    none.
     """
 
     accelerator: Accelerator
@@ -33,6 +38,7 @@ class Machine:
     cold_start_scale: float
     listen: tuple[str, int] | None
     max_choices: int
+    compile_cache: Path | None = None
 
 
 def machine_from(environment: Mapping[str, str]) -> Machine:
@@ -44,12 +50,14 @@ def machine_from(environment: Mapping[str, str]) -> Machine:
         gpu = accelerator(environment.get(ACCELERATOR, "nvidia-l4"))
     except UnknownNameError as error:
         raise Refused(f"{ACCELERATOR}: {error}") from None
+    cache = environment.get(COMPILE_CACHE)
     return Machine(
         accelerator=gpu,
         gpus=_whole_number(environment, GPUS, "1"),
         cold_start_scale=_number(environment, COLD_START_SCALE, "1"),
         listen=_listen(environment),
         max_choices=_whole_number(environment, MAX_CHOICES, DEFAULT_MAX_CHOICES),
+        compile_cache=None if cache is None else Path(cache),
     )
 
 

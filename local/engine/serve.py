@@ -16,13 +16,14 @@ import uvloop
 from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR, CollectorRegistry
 
 from local.engine.app import make_app
+from local.engine.compile_cache import compiled_path, save
 from local.engine.engine_loop import EngineLoop
 from local.engine.machine import Machine
 from local.engine.metrics import EngineMetrics
 from local.engine.refusal import Refused
 from local.engine.settings import Engine, Server
-from local.engine.start import start_stages
-from local.engine.version import banner
+from local.engine.start import COMPILATION, start_stages
+from local.engine.version import ENGINE_VERSION, banner
 
 LOG = logging.getLogger("vllm")
 
@@ -109,15 +110,24 @@ async def _live(engine: Engine, server: Server, machine: Machine, address: socke
 async def _start(engine: Engine, machine: Machine, stopping: asyncio.Event) -> bool:
     """Lets the stages pass. False if the process was told to stop meanwhile."""
     began = time.monotonic()
-    for stage in start_stages(engine):
+    root = machine.compile_cache
+    kept = None if root is None or not engine.graphs else compiled_path(root, engine, ENGINE_VERSION)
+    compiled = kept is not None and kept.is_file()
+    for stage in start_stages(engine, compiled):
         seconds = stage.seconds * machine.cold_start_scale
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stopping.wait(), seconds)
         if stopping.is_set():
             return False
-        LOG.info("%s took %.2f s (%.0f s in a cloud)", stage.name, seconds, stage.seconds)
+        if stage.name == COMPILATION and kept is not None:
+            if compiled:
+                LOG.info("Directly load AOT compilation from path %s", kept)
+            else:
+                save(kept)
+                LOG.info("saved AOT compiled function to %s", kept)
+        LOG.info("%s (%.0f s in a cloud)", stage.line.format(seconds=seconds), stage.seconds)
     LOG.info(
-        "GPU KV cache size: %s tokens, maximum concurrency for %s tokens per request: %.2fx",
+        "GPU KV cache size: %s tokens, Maximum concurrency for %s tokens per request: %.2fx",
         f"{engine.blocks * engine.block_size:,}",
         f"{engine.max_model_len:,}",
         engine.blocks * engine.block_size / engine.max_model_len,

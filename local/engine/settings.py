@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from infra.accelerators import Accelerator
@@ -14,6 +15,7 @@ from local.engine.memory import Placement, kv_blocks, longest_context, place
 from local.engine.pooling_settings import Pooling, pooling_settings
 from local.engine.precision import weight_precision
 from local.engine.refusal import Refused
+from local.engine.weights import is_folder, model_in
 from serving.fit.request import FitRequest, Measured
 from serving.limits import default_running, default_step_tokens
 from serving.models import Model, model
@@ -165,7 +167,7 @@ def server_settings(flags: argparse.Namespace, machine: Machine) -> Server:
     """The server that these flags start. Raises Refused on what vLLM refuses."""
     host, port = machine.listen or (given(flags.host, "0.0.0.0"), given(flags.port, 8000))
     return Server(
-        served_names=tuple(given(flags.served_model_name, [served_model(flags).name])),
+        served_names=tuple(given(flags.served_model_name, [model_argument(flags)])),
         host=host,
         port=port,
         api_keys=tuple(given(flags.api_key, [])),
@@ -185,11 +187,22 @@ def server_settings(flags: argparse.Namespace, machine: Machine) -> Server:
     )
 
 
-def served_model(flags: argparse.Namespace) -> Model:
-    """The model to serve. The emulator knows the models of one table; Refused for any other."""
+def model_argument(flags: argparse.Namespace) -> str:
+    """What vLLM is told to serve, a repository or a folder. Raises Refused."""
     name = flags.model if flags.model_tag is None else flags.model_tag
     if name is None:
         raise Refused("no model given: vllm serve MODEL [flags]")
+    return name
+
+
+def served_model(flags: argparse.Namespace) -> Model:
+    """The model to serve: of a folder with weights, or by its name. Raises Refused.
+
+    The emulator knows the models of one table, and of a folder without a manifest what its config.json says.
+    """
+    name = model_argument(flags)
+    if is_folder(name):
+        return model_in(Path(name))
     try:
         return model(name)
     except UnknownNameError as error:

@@ -13,6 +13,8 @@ from pydantic import ConfigDict, TypeAdapter
 
 from local.engine.settings import Engine
 
+COMPILATION = "torch.compile"
+
 
 @dataclass(frozen=True)
 class StageTimes:
@@ -24,13 +26,17 @@ class StageTimes:
     process_seconds: float
     weights_gib_per_second: float
     compile_seconds_per_layer: float
+    compiled_seconds_per_layer: float
     graph_seconds_per_layer: float
 
 
 @dataclass(frozen=True)
 class Stage:
+    """A part of a start. seconds: in a cloud. line: what vLLM logs at its end, with {seconds} in it."""
+
     name: str
     seconds: float
+    line: str
 
 
 @cache
@@ -39,14 +45,28 @@ def stage_times() -> StageTimes:
     return TypeAdapter(StageTimes).validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))
 
 
-def start_stages(engine: Engine) -> Iterator[Stage]:
+def start_stages(engine: Engine, compiled: bool) -> Iterator[Stage]:
     """Stages in order, unscaled. The checkpoint is read as it is stored, whatever it is quantised to.
 
-    Eager mode neither compiles nor captures graphs.
+    compiled: whether the code is read from a cache. Eager mode neither compiles nor captures graphs. The
+    lines are those of vLLM 0.32, but for the first, of which it logs no end.
     """
     times = stage_times()
-    yield Stage("process and device set-up", times.process_seconds)
-    yield Stage("loading weights", engine.model.download_gib / times.weights_gib_per_second)
+    yield Stage(
+        "process and device set-up", times.process_seconds, "process and device set-up took {seconds:.2f} s"
+    )
+    yield Stage(
+        "loading weights",
+        engine.model.download_gib / times.weights_gib_per_second,
+        "Loading weights took {seconds:.2f} seconds",
+    )
     if engine.graphs:
-        yield Stage("torch.compile", engine.model.layers * times.compile_seconds_per_layer)
-        yield Stage("CUDA graph capture", engine.model.layers * times.graph_seconds_per_layer)
+        per_layer = times.compiled_seconds_per_layer if compiled else times.compile_seconds_per_layer
+        yield Stage(
+            COMPILATION, engine.model.layers * per_layer, "torch.compile took {seconds:.2f} s in total"
+        )
+        yield Stage(
+            "CUDA graph capture",
+            engine.model.layers * times.graph_seconds_per_layer,
+            "Graph capturing finished in {seconds:.0f} secs, took 0.00 GiB",
+        )
