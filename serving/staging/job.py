@@ -249,8 +249,9 @@ def _volumes(replica: Replica, program: str) -> list[k8s.core.v1.VolumeArgs]:
                 default_mode=0o440,
             ),
         ),
-        core.VolumeArgs(name="tmp", empty_dir=core.EmptyDirVolumeSourceArgs(size_limit="1Gi")),
     ]
+    if isinstance(replica.weights.source, ObjectStore):
+        found.append(core.VolumeArgs(name="tmp", empty_dir=core.EmptyDirVolumeSourceArgs(size_limit="1Gi")))
     claim = staged_claim(replica)
     if claim is not None:
         found.append(
