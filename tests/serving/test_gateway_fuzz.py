@@ -20,15 +20,43 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from serving.envoy.paths import TASK_PATHS
+from serving.served import CanaryRoute, ServedModel, Task
 from tests.serving.fuzz.requests import Sent, requests
 from tests.serving.gateway_process import Gateway, running
 from tests.serving.recording_server import Received, Recorder, recording
 
 LIMIT = 1024 * 1024
-UPSTREAMS = ("chat", "chat-large")
-GENERATE_PATHS = frozenset(("/v1/chat/completions", "/v1/completions"))
-NAMES = {"chat": "chat", "chat-large": "chat-large"}
-"""What a client may send as `model`, and the upstream that it means."""
+MODELS = (
+    ServedModel(
+        "chat",
+        "generate",
+        aliases=("Org/Chat:latest",),
+        adapters=("adapter-1",),
+        canary=CanaryRoute("chat-canary", 30),
+        fallback="chat-large",
+    ),
+    ServedModel("chat-large", "generate"),
+    ServedModel("embedder", "embed"),
+    ServedModel("reranker", "rerank"),
+)
+UPSTREAMS = ("chat", "chat-canary", "chat-large", "embedder", "reranker")
+MEANT = {
+    "chat": {"chat", "chat-canary"},
+    "Org/Chat:latest": {"chat", "chat-canary"},
+    "adapter-1": {"chat", "chat-canary"},
+    "chat-large": {"chat-large"},
+    "embedder": {"embedder"},
+    "reranker": {"reranker"},
+}
+"""What a client may send as `model`, and the upstreams that it means. None of them ever refuses, so none
+needs its fallback."""
+
+TASKS: Mapping[str, Task] = {
+    **dict.fromkeys(UPSTREAMS, "generate"),
+    "embedder": "embed",
+    "reranker": "rerank",
+}
 
 EXAMPLES = int(os.environ.get("LLM_PLATFORM_FUZZ_EXAMPLES", "1500"))
 """Half a minute; hypothesis draws new ones on every run."""
@@ -46,7 +74,7 @@ class Platform:
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     with recording(*UPSTREAMS) as upstreams:
         backends = {name: [recorder.port] for name, recorder in upstreams.items()}
-        with running(tmp_path_factory.mktemp("gateway"), backends, LIMIT) as gateway:
+        with running(tmp_path_factory.mktemp("gateway"), backends, LIMIT, models=MODELS) as gateway:
             yield Platform(gateway, upstreams)
 
 
@@ -103,9 +131,9 @@ def judge(platform: Platform, sent: Sent, reply: Reply) -> None:
 
 def judge_arrived(upstream: str, request: Received) -> None:
     assert request.method == "POST"
-    assert request.path.partition("?")[0] in GENERATE_PATHS
+    assert request.path.partition("?")[0] in TASK_PATHS[TASKS[upstream]]
     names = models_in(request.body)
-    assert {NAMES.get(str(name)) for name in names} == {upstream}, names
+    assert all(upstream in MEANT.get(str(name), ()) for name in names), names
     received = {name for name, _ in request.headers}
     assert not received & {"authorization", "cookie"}
 
@@ -118,7 +146,11 @@ def judge_error(sent: Sent, reply: Reply) -> None:
     assert isinstance(error["message"], str)
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=(HealthCheck.too_slow, HealthCheck.data_too_large),
+)
 @given(sent=requests(st.none()))
 def test_whatever_is_sent(platform: Platform, sent: Sent):
     judge(platform, sent, exchange(platform.gateway.clients, sent))

@@ -26,7 +26,7 @@ FORBIDDEN_PATHS = (
 )  # fmt: skip
 """Paths that vLLM serves, some in development mode only, and that nobody may reach from outside."""
 
-MODELS = ("chat", "chat-large", "embedder", "reranker", "small", "adapter-1")
+MODELS = ("chat", "chat-large", "embedder", "reranker", "Org/Chat:latest", "adapter-1")
 
 
 @dataclass(frozen=True)
