@@ -73,7 +73,7 @@ def pooling_settings(flags: argparse.Namespace, served: Model) -> Pooling | None
 
 def _pools(served: Model, classifier: bool) -> bool:
     """What `--runner auto` finds: a sentence transformer, or an architecture that classifies."""
-    return classifier or "embed" in served.tasks
+    return classifier or served.tasks == ("embed",)
 
 
 def _overrides(text: str | None) -> Mapping[str, object]:
