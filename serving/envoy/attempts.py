@@ -105,11 +105,12 @@ def choice_of_cluster(destination: Destination, model: ServedModel, affinity: bo
     cluster = destination.cluster(affinity)
     if destination.overflow is None:
         return {"cluster": cluster}
-    script = OVERFLOW.format(
-        cluster=cluster,
-        overflow=cluster_name(destination.overflow, affinity),
+    script = CHOICE.format(
         counted=", ".join(f'"{name}"' for name in _counted(destination, model)),
         most=model.max_in_flight,
+        overflow=cluster_name(destination.overflow, affinity),
+        cluster=cluster,
+        model=cluster_name(model.name, affinity),
     )
     lua = typed(LUA_CLUSTER, source_code={"inline_string": script}, default_cluster=cluster)
     extension = {"name": "envoy.router.cluster_specifier_plugin.lua", "typed_config": lua}
@@ -121,7 +122,7 @@ def _counted(destination: Destination, model: ServedModel) -> tuple[str, ...]:
     return tuple(cluster_name(first, affinity) for affinity in ((False, True) if hashes(model) else (False,)))
 
 
-OVERFLOW = """\
+CHOICE = """\
 local counted = {{ {counted} }}
 function envoy_on_route(route)
   local in_flight = 0
@@ -129,10 +130,14 @@ function envoy_on_route(route)
     local cluster = route:getCluster(name)
     in_flight = in_flight + (cluster and cluster:numRequests() or 0)
   end
-  if in_flight >= {most} then
+  if in_flight >= {most} and route:getCluster("{overflow}") then
     return "{overflow}"
   end
-  return "{cluster}"
+  return route:getCluster("{cluster}") and "{cluster}" or "{model}"
 end
 """
-"""Envoy has no other way to go elsewhere when a bound is reached: it refuses, and does not retry that."""
+"""Envoy has no other way to go elsewhere when a bound is reached: it refuses, and does not retry that.
+
+Nor does it read routes and clusters at the same moment. While a canary or a fallback comes or goes, a route
+may name a cluster that does not exist; the model's own always does.
+"""

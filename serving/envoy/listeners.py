@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from serving.envoy.arrivals import arrivals_filter
 from serving.envoy.documents import Document, discovery, socket_address, typed, watched_file
-from serving.envoy.metadata import METADATA, filter_state_filter
+from serving.envoy.metadata import METADATA, PROMPT_CACHE_KEY, filter_state_filter
 from serving.envoy.routes import ROUTES, error_replies
 
 HTTP_PORT = 8080
@@ -118,7 +118,13 @@ def _model_from_body() -> Document:
                     # Neither sets `model`, so no route to a model matches.
                     "on_missing": {"metadata_namespace": METADATA, "key": "body", "value": "no model"},
                     "on_error": {"metadata_namespace": METADATA, "key": "body", "value": "not JSON"},
-                }
+                },
+                {
+                    "selectors": [{"key": PROMPT_CACHE_KEY}],
+                    "on_present": {
+                        "metadata_namespace": METADATA, "key": PROMPT_CACHE_KEY, "type": "STRING"
+                    },
+                },
             ],
         },
     )

@@ -16,13 +16,14 @@ class Engine:
 
     requests: path, headers and body of each request that arrived.
     proceed: set to let a stream go on after its first event.
-    refuse_first: connections to cut before an answer.
+    refuse_first: connections to cut before an answer. full: answers 503, as with a full queue.
     """
 
     port: int = 0
     requests: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
     proceed: threading.Event = field(default_factory=threading.Event)
     refuse_first: int = 0
+    full: bool = False
 
 
 @contextmanager
@@ -43,7 +44,9 @@ def serving() -> Iterator[Engine]:
                 self.close_connection = True
                 self.connection.close()
                 return
-            if json.loads(body).get("stream"):
+            if engine.full:
+                self._answer(json.dumps({"error": {"message": "queue is full"}}).encode(), status=503)
+            elif json.loads(body).get("stream"):
                 self._stream()
             else:
                 self._answer(json.dumps({"port": engine.port}).encode())
@@ -52,8 +55,8 @@ def serving() -> Iterator[Engine]:
             engine.requests.append((self.path, {}, b""))
             self._answer(b"vllm:num_requests_running 0")
 
-        def _answer(self, body: bytes) -> None:
-            self.send_response(200)
+        def _answer(self, body: bytes, status: int = 200) -> None:
+            self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
