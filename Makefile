@@ -7,7 +7,7 @@ BASE ?= main
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help toolchain up status down env plan plan-diff check load chaos cases gateway-bench \
+.PHONY: help toolchain up status down env key token plan plan-diff check load chaos cases gateway-bench \
   test test-unit test-vllm bench lint lock golden openapi schema pin-images refresh-prices
 
 help: ## this list
@@ -20,12 +20,12 @@ $(VENV)/python.stamp:
 
 # The plan needs a few small packages: it answers before the rest is installed. Same pins, same hashes.
 $(VENV)/plan.stamp: $(VENV)/python.stamp requirements-plan.lock
-	@echo "installing what the plan needs into $(VENV)"
+	@echo "installing what the plan needs into $(VENV)" >&2
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-plan.lock
 	@touch $@
 
 $(VENV)/all.stamp: $(VENV)/python.stamp requirements.lock
-	@echo "installing the locked Python packages into $(VENV) (about a minute, once)"
+	@echo "installing the locked Python packages into $(VENV) (about a minute, once)" >&2
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	@touch $(VENV)/plan.stamp $@
 
@@ -43,6 +43,15 @@ down: $(VENV)/all.stamp ## end every process, remove .local
 
 env: $(VENV)/all.stamp ## shell exports: eval "$$(make -s env)"
 	@$(BIN)/python -m local env
+
+# The keys of the local stack are in its state folder, wherever that is.
+TOKENS := $(if $(filter local,$(STACK)),local.token,stacks.token)
+
+key: $(VENV)/all.stamp ## a key that signs tokens of STACK; RETIRE=KID takes one out: docs/tokens.md
+	@$(BIN)/python -m $(TOKENS) key "$(STACK)" --retire "$$RETIRE"
+
+token: $(VENV)/all.stamp ## a token for TEAM on STACK, alone on stdout; MODELS=chat,chat-large DAYS=30
+	@$(BIN)/python -m $(TOKENS) mint "$(STACK)" --team "$$TEAM" --models "$$MODELS" --days "$$DAYS"
 
 plan: $(VENV)/plan.stamp ## models, machines and dollars per hour of STACK, without cloud or CLI
 	@$(BIN)/python -m stacks.plan $(STACK)

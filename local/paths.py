@@ -22,6 +22,12 @@ BIN = STATE / "bin"
 
 LOGS = STATE / "logs"
 KUBECONFIG = STATE / "kubeconfig"
+KEYS = STATE / "keys"
+"""The keys that sign tokens of the local gateway."""
+
+JWKS = KEYS / "jwks.json"
+"""Their public halves."""
+
 PULUMI_HOME = STATE / "pulumi-home"
 PULUMI_BACKEND = STATE / "pulumi-state"
 PODS = STATE / "pods"

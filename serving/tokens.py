@@ -72,19 +72,24 @@ class Signer(Protocol):
 
 @dataclass(frozen=True)
 class SigningKey:
-    """A private key in this process. Its value shows in no message."""
+    """A private key in this process. Its value shows in no message.
+
+    name: what the JWKS calls it, where that is not its thumbprint.
+    """
 
     private: ec.EllipticCurvePrivateKey = field(repr=False)
+    name: str | None = None
 
     @property
     def public(self) -> PublicKey:
         """The half that the gateway gets."""
         numbers = self.private.public_key().public_numbers()
-        return PublicKey.of(coordinate(numbers.x), coordinate(numbers.y))
+        x, y = coordinate(numbers.x), coordinate(numbers.y)
+        return PublicKey.of(x, y) if self.name is None else PublicKey(self.name, x, y)
 
     @property
     def kid(self) -> str:
-        """Thumbprint of the public half."""
+        """Name of the public half."""
         return self.public.kid
 
     def sign(self, message: bytes) -> bytes:

@@ -7,13 +7,17 @@ VERIFY_GATEWAY     address of the gateway, such as http://gateway.gateway.svc.cl
 VERIFY_SERVICE     what the gateway's Service is called and selects: {"service", "namespace", "selector"}
 VERIFY_PROMETHEUS  address of Prometheus. It also knows what the API server says of autoscalers, through
                    kube-state-metrics, so that this script needs no access to the API server.
-VERIFY_MODELS      list of {"name", "service", "namespace", "selector", "minimum", "when_asleep",
-                   "startup_seconds", "triggers": [{"signal", "query", "metric"}], "engine_series"}
+VERIFY_MODELS      list of {"name", "asked_as", "task", "service", "namespace", "selector", "minimum",
+                   "when_asleep", "startup_seconds", "triggers": [{"signal", "query", "metric"}],
+                   "engine_series"}
+VERIFY_TOKEN_FILE  file with the token that this script shows to the gateway
 VERIFY_SECONDS     how long a check may be repeated: a changed ConfigMap takes up to 90 s to reach a pod
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import http.client
 import json
 import math
@@ -35,6 +39,7 @@ REQUEST_SECONDS = 60
 PROMETHEUS_SECONDS = 10
 PAUSE_SECONDS = 1
 UNKNOWN_MODEL = "no-such-model"
+GARBAGE_TOKEN = "not-a-token"
 
 
 class Failed(Exception):
@@ -55,6 +60,9 @@ def main() -> int:
             checks.append((partial(check_trigger, prometheus, model, trigger), seconds))
         if model["triggers"]:
             checks.append((partial(check_autoscaler, prometheus, model), seconds))
+    asked = models[0]["asked_as"] if models else UNKNOWN_MODEL
+    checks.append((partial(check_refused, gateway, service, asked, None), seconds))
+    checks.append((partial(check_refused, gateway, service, asked, GARBAGE_TOKEN), seconds))
     checks.append((partial(check_unknown_model, gateway, service), seconds))
     checks.append((partial(check_metrics_refused, gateway, service), seconds))
     began = time.monotonic()
@@ -82,18 +90,28 @@ def repeat(check: Callable[[], str], deadline: float) -> str:
 
 
 def check_model(gateway: str, service: dict[str, str], prometheus: str, model: Model) -> str:
-    """A streamed completion comes back through the gateway, token by token, to its end.
+    """What the model is for comes back through the gateway.
 
     A model that sleeps is left asleep, unless it is to be woken: then the request does that.
     """
     name = model["name"]
     if model["when_asleep"] == "report" and asleep(prometheus, model):
         return f"model {name}: asleep, with 0 replicas; not asked"
+    if model["task"] == "embed":
+        return check_embedding(gateway, service, model)
+    if model["task"] == "rerank":
+        return check_ranking(gateway, service, model)
+    return check_completion(gateway, service, model)
+
+
+def check_completion(gateway: str, service: dict[str, str], model: Model) -> str:
+    """A streamed completion, token by token, to its end."""
+    name = model["name"]
     began = time.monotonic()
     first = None
     pieces = 0
     finished = False
-    with open_url(gateway, service, "/v1/chat/completions", completion(name)) as reply:
+    with open_url(gateway, service, "/v1/chat/completions", completion(model["asked_as"])) as reply:
         if reply.status != 200:
             raise Failed(f"model {name}: {explain(reply.status, reply.read(), model)}")
         try:
@@ -116,6 +134,57 @@ def check_model(gateway: str, service: dict[str, str], prometheus: str, model: M
     return f"model {name}: streamed {pieces} pieces, the first after {first - began:.2f} s"
 
 
+def check_embedding(gateway: str, service: dict[str, str], model: Model) -> str:
+    """Two texts become two vectors of the same length, and not the same vector."""
+    name = model["name"]
+    body = {"model": model["asked_as"], "input": ["Say hello.", "Bread and butter."]}
+    reply = whole_answer(gateway, service, "/v1/embeddings", body, model)
+    try:
+        first, second = (list(each["embedding"]) for each in reply["data"])
+    except (ValueError, LookupError, TypeError):
+        raise Failed(f"model {name}: the answer is not OpenAI's list of embeddings; {look(model)}") from None
+    if not first or len(first) != len(second) or first == second:
+        raise Failed(f"model {name}: the embeddings of two texts tell nothing apart; {look(model)}")
+    return f"model {name}: embeddings of {len(first)} values"
+
+
+def check_ranking(gateway: str, service: dict[str, str], model: Model) -> str:
+    """Of two documents the one that answers the query comes first."""
+    name = model["name"]
+    documents = ["Bread goes with butter.", "The capital of France is Paris."]
+    body = {"model": model["asked_as"], "query": "What is the capital of France?", "documents": documents}
+    reply = whole_answer(gateway, service, "/v1/rerank", body, model)
+    try:
+        ranked = [(each["index"], float(each["relevance_score"])) for each in reply["results"]]
+        (best, high), (_, low) = ranked
+    except (ValueError, LookupError, TypeError):
+        raise Failed(f"model {name}: the answer is no ranking of two documents; {look(model)}") from None
+    if best != 1:
+        raise Failed(
+            f"model {name}: it ranks by something else than relevance ({high:.3f} before {low:.3f}): is it "
+            f"served with the prompt that it was trained with (--chat-template)? {look(model)}"
+        )
+    return f"model {name}: ranked two documents, {high:.3f} before {low:.3f}"
+
+
+def whole_answer(
+    gateway: str, service: dict[str, str], path: str, body: dict[str, Any], model: Model
+) -> dict[str, Any]:
+    """The answer to a request that is not streamed. Raises Failed if there is none."""
+    name = model["name"]
+    with open_url(gateway, service, path, json.dumps(body).encode()) as reply:
+        answer = reply.read()
+        if reply.status != 200:
+            raise Failed(f"model {name}: {explain(reply.status, answer, model)}")
+    try:
+        found = json.loads(answer)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise Failed(f"model {name}: the answer is no JSON object; {look(model)}")
+    return found
+
+
 def completion(model: str) -> bytes:
     message = {"role": "user", "content": "Say hello."}
     return json.dumps({"model": model, "messages": [message], "max_tokens": 16, "stream": True}).encode()
@@ -130,7 +199,7 @@ def events(reply: http.client.HTTPResponse) -> Iterator[str]:
 
 def explain(status: int, body: bytes, model: Model) -> str:
     """What an error answer of the gateway, or of the engine behind it, says about the configuration."""
-    name, namespace, service = model["name"], model["namespace"], model["service"]
+    name, namespace, service = model["asked_as"], model["namespace"], model["service"]
     code, message = openai_error(body)
     if status == 503 and code == "model_unavailable":
         return (
@@ -145,7 +214,39 @@ def explain(status: int, body: bytes, model: Model) -> str:
         return (
             f"the engine does not know it: Deployment {namespace}/{service} needs --served-model-name {name}"
         )
+    if status == 401:
+        return f"the gateway refuses the token of this Job ({message}); {why_refused()}"
+    if status == 403:
+        return (
+            f"the gateway does not let the token of this Job ask for {name} ({message}); the token must open "
+            "every model: make token TEAM=verify MODELS='*'"
+        )
+    if status == 429:
+        return f"the rate limit of the team of this Job's token is used up ({message}); gateway.rate_limit"
     return f"status {status}: {message}; {look(model)}"
+
+
+def why_refused() -> str:
+    """What to do about a token that the gateway refuses: it has expired, or it is signed by another key."""
+    expires = expiry(own_token())
+    if expires is not None and expires < time.time():
+        return (
+            "it has expired: this is a new attempt at an old run. `kubectl -n gateway delete secret -l "
+            "app.kubernetes.io/name=verify`, then `pulumi up --refresh` signs another"
+        )
+    return (
+        "it has not expired, so its key is none that the gateway has: ConfigMap gateway/gateway-config, "
+        "listeners.yaml, must hold the keys of gateway.tokens.public_keys"
+    )
+
+
+def expiry(token: str) -> float | None:
+    """When a JWT expires, in seconds since 1970; None if it does not say so."""
+    try:
+        payload = token.split(".")[1]
+        return float(json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["exp"])
+    except (binascii.Error, ValueError, LookupError, TypeError):
+        return None
 
 
 def look(model: Model) -> str:
@@ -242,6 +343,19 @@ def query(prometheus: str, expression: str) -> list[float]:
         ) from None
 
 
+def check_refused(gateway: str, service: dict[str, str], model: str, token: str | None) -> str:
+    """Whoever has no token, or none that is signed, is refused before anything is computed for them."""
+    who = "a request without a token" if token is None else "a request with a made-up token"
+    headers = {} if token is None else authorization(token)
+    with open_as(headers, gateway, service, "/v1/chat/completions", completion(model)) as reply:
+        if reply.status != 401:
+            raise Failed(
+                f"{who}: expected 401, got {reply.status}: whoever reaches the gateway can use it. ConfigMap "
+                "gateway/gateway-config, listeners.yaml, must have jwt_authn before every other filter"
+            )
+    return f"{who}: 401"
+
+
 def check_unknown_model(gateway: str, service: dict[str, str]) -> str:
     """A model that does not exist is refused by the gateway, in OpenAI's shape."""
     with open_url(gateway, service, "/v1/chat/completions", completion(UNKNOWN_MODEL)) as reply:
@@ -265,13 +379,33 @@ def check_metrics_refused(gateway: str, service: dict[str, str]) -> str:
     return f"/metrics: refused with {reply.status}"
 
 
+def own_token() -> str:
+    """The token of this Job. Raises Failed if there is none."""
+    path = os.environ["VERIFY_TOKEN_FILE"]
+    try:
+        with open(path, encoding="ascii") as file:
+            return file.read().strip()
+    except (OSError, ValueError) as error:
+        raise Failed(f"token: {path} cannot be read ({error}): the Secret of this Job holds none") from None
+
+
+def authorization(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
 def open_url(
     gateway: str, service: dict[str, str], path: str, body: bytes | None
 ) -> http.client.HTTPResponse:
-    """The gateway's answer, whatever its status. Raises Failed if there is none."""
-    request = urllib.request.Request(
-        gateway + path, data=body, headers={"Content-Type": "application/json"} if body else {}
-    )
+    """The gateway's answer to who has a token, whatever its status. Raises Failed if there is none."""
+    return open_as(authorization(own_token()), gateway, service, path, body)
+
+
+def open_as(
+    headers: dict[str, str], gateway: str, service: dict[str, str], path: str, body: bytes | None
+) -> http.client.HTTPResponse:
+    """The same with other headers."""
+    content = {"Content-Type": "application/json"} if body else {}
+    request = urllib.request.Request(gateway + path, data=body, headers={**content, **headers})
     name = f"Service {service['namespace']}/{service['service']}"
     command = f"look: kubectl -n {service['namespace']} get service,pods -l {service['selector']}"
     try:

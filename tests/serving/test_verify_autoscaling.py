@@ -162,15 +162,26 @@ def test_a_model_is_woken_if_that_is_asked_for():
 
 
 def test_the_job_has_time_to_wake_models():
-    def model(when_asleep: Any) -> VerifiedModel:
-        return VerifiedModel("chat", 0, ("inference:scaling_queue:replicas",), (), when_asleep, 700)
+    def deadline(when_asleep: Any) -> int:
+        model = VerifiedModel(
+            "chat", "chat", "generate", 0, ("inference:scaling_queue:replicas",), (), when_asleep, 700
+        )
+        args = VerificationArgs(cluster_contract(), [model], lambda: "token", [])
+        spec: Any = job_spec(args, "verify-1")
+        return spec.active_deadline_seconds
 
-    assert deadline_seconds([model("wake")]) == deadline_seconds([model("report")]) + 700
+    assert deadline("report") == deadline_seconds([])
+    assert deadline("wake") == deadline_seconds([700]) == deadline_seconds([]) + 700
 
 
 def test_the_job_names_triggers_as_keda_does():
-    models = [VerifiedModel("chat", 1, ("inference:scaling_queue:replicas",), ("a",), "report", 700)]
-    spec: Any = job_spec(VerificationArgs(cluster_contract(), models, []), script_name="verify-1")
+    models = [
+        VerifiedModel(
+            "chat", "chat", "generate", 1, ("inference:scaling_queue:replicas",), ("a",), "report", 700
+        )
+    ]
+    args = VerificationArgs(cluster_contract(), models, lambda: "token", [])
+    spec: Any = job_spec(args, "verify-1")
     environment = {item.name: item.value for item in spec.template.spec.containers[0].env}
     (told,) = json.loads(environment["VERIFY_MODELS"])
     assert environment["VERIFY_PROMETHEUS"] == "http://prometheus.example:9090"
