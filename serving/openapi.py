@@ -22,6 +22,9 @@ VERSION = "1"
 
 Schema = Mapping[str, object]
 
+BODILESS = (400, 401, 408, 429, 431)
+"""Statuses of REFUSALS that a request without a body can get, too."""
+
 TEXT: Schema = {"type": "string"}
 TEXTS: Schema = {"type": "array", "items": TEXT, "minItems": 1}
 OBJECT: Schema = {"type": "object"}
@@ -81,12 +84,14 @@ PURPOSE: Mapping[Task, str] = {
 RETRY_AFTER: Schema = {"Retry-After": {"description": "seconds to wait", "schema": {"type": "integer"}}}
 
 REFUSALS: Mapping[int, str] = {
-    400: "not one JSON object with one string `model`, or nothing that the model's engine understands",
+    400: "no proper HTTP, not one JSON object with one string `model`, or nothing that the model's engine "
+    "understands",
     401: "no token, or one that is expired, revoked, of another gateway or not signed by a known key",
     403: "the token does not allow this model",
     404: "no such model",
     408: "the request did not arrive in time",
     413: "the body is larger than this gateway allows",
+    431: "the headers are too large",
     429: "more requests than the team may send",
     503: "no replica can take it now: all are busy, or the model sleeps and is being started",
 }
@@ -132,7 +137,7 @@ def _model_list() -> dict[str, object]:
     return {
         "summary": "The models that the token allows",
         "operationId": "list_models",
-        "responses": {"200": _json("the models", listed), **_refusals(401, 429)},
+        "responses": {"200": _json("the models", listed), **_refusals(*BODILESS)},
     }
 
 
@@ -141,7 +146,7 @@ def _model_entry() -> dict[str, object]:
         "summary": "One model",
         "operationId": "get_model",
         "parameters": [{"name": "model", "in": "path", "required": True, "schema": MODEL}],
-        "responses": {"200": _json("the model", _reference("Model")), **_refusals(400, 401, 403, 404, 429)},
+        "responses": {"200": _json("the model", _reference("Model")), **_refusals(*BODILESS, 403, 404)},
     }
 
 
@@ -154,7 +159,7 @@ def _request(path: str, task: Task) -> dict[str, object]:
     }
     answer: dict[str, object] = _json("the engine's answer", OBJECT)
     if task == "generate":
-        answer["content"] = {**_content(OBJECT), "text/event-stream": {"schema": TEXT}}
+        answer["content"] = {**_content(OBJECT), "text/event-stream": {}}
     return {
         "summary": PURPOSE[task],
         "operationId": path.strip("/").replace("/", "_"),
