@@ -19,6 +19,10 @@ from serving.served import ServedModel
 RETRIES = 3
 """After the first attempt; all of them within about 0.2 s."""
 
+SELECTIONS = 16
+"""How often a retry looks for a host that was not tried yet. The next point on a ring is often of the same
+host: with two replicas, every second time."""
+
 AFFINITY = "_affinity"
 """End of the name of a cluster that hashes. No Service's name has an underscore."""
 
@@ -59,7 +63,7 @@ class Destination:
                     "typed_config": typed("extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"),
                 }
             ],
-            "host_selection_retry_max_attempts": RETRIES,
+            "host_selection_retry_max_attempts": SELECTIONS,
         }
 
 

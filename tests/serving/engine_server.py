@@ -32,6 +32,7 @@ def serving() -> Iterator[Engine]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # else each answer waits 40 ms for the other side
 
         def log_message(self, format: str, *args: object) -> None:
             """Nothing: the test reads `engine.requests`."""

@@ -494,7 +494,10 @@ def test_a_popular_key_is_spread_before_it_overloads_its_replica(tmp_path: Path,
 
 def test_a_key_whose_replica_cuts_connections_is_answered_by_another(tmp_path: Path, replicas: list[Engine]):
     with behind_one_service(tmp_path, replicas) as gateway:
-        home = ask(gateway, "large", prompt_cache_key="a").port
-        for engine in replicas:
-            engine.refuse_first = 1000 if engine.port == home else 0
-        assert ask(gateway, "large", prompt_cache_key="a").port != home
+        for key in map(str, range(10)):
+            home = ask(gateway, "large", prompt_cache_key=key).port
+            for engine in replicas:
+                engine.refuse_first = 1000 if engine.port == home else 0
+            assert ask(gateway, "large", prompt_cache_key=key).port != home
+            for engine in replicas:
+                engine.refuse_first = 0
