@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .download import from_hub
-from .files import CHECKSUMS, GIB, MANIFEST, Held, Interrupted, Refused, say
+from .files import CHECKSUMS, GIB, MANIFEST, Held, Interrupted, Refused, say, size_text
 from .folder import verified
 from .hub import Repository
 
@@ -59,8 +59,8 @@ def stage(folder: Path, item: dict[str, str]) -> None:
     total = sum(file.size for file in held)
     seconds = time.monotonic() - began
     say(
-        f"{item['id']} {item['revision'][:8]}: {len(held)} files, {total / GIB:.2f} GiB verified, "
-        f"{moved / GIB:.2f} GiB downloaded, {seconds:.1f} s, {total / GIB / max(seconds, 1e-3):.2f} GiB/s"
+        f"{item['id']} {item['revision'][:8]}: {len(held)} files, {size_text(total)} verified, "
+        f"{size_text(moved)} downloaded, {seconds:.1f} s, {total / GIB / max(seconds, 1e-3):.2f} GiB/s"
     )
 
 

@@ -13,7 +13,6 @@ from typing import IO
 
 from .files import (
     CHUNK_BYTES,
-    GIB,
     MANIFEST,
     PARTIAL,
     PICKLE,
@@ -27,6 +26,7 @@ from .files import (
     Refused,
     safe,
     say,
+    size_text,
 )
 from .hub import ATTEMPTS, Repository, pause, reason
 
@@ -53,7 +53,7 @@ def from_hub(folder: Path, hub: Repository) -> tuple[Sequence[Held], int]:
     total = sum(file.size for file in chosen)
     skipped = sum(file.path.endswith(PICKLE) for file in listed)
     say(
-        f"{repository} {revision[:8]}: {len(chosen)} of {len(listed)} files, {total / GIB:.2f} GiB, from "
+        f"{repository} {revision[:8]}: {len(chosen)} of {len(listed)} files, {size_text(total)}, from "
         f"{hub.endpoint}" + (f"; {skipped} pickled files left out" if skipped else "")
     )
     remove_others(folder, {file.path for file in chosen})

@@ -123,5 +123,10 @@ def safe(path: str) -> bool:
     return not path.startswith("/") and not set(parts) & {"", ".", "..", PARTIAL, MANIFEST}
 
 
+def size_text(count: int) -> str:
+    """A number of bytes for people."""
+    return f"{count / GIB:.2f} GiB" if count >= GIB / 100 else f"{count / 1024**2:.2f} MiB"
+
+
 def say(line: str) -> None:
     print(line, flush=True)

@@ -93,7 +93,7 @@ def test_a_second_run_verifies_and_downloads_nothing(tmp_path: Path, imitated: s
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "model").rglob("*") if path.is_file()}
     answer = run(imitated, item(tmp_path / "model"))
     assert answer.returncode == 0
-    assert "0.00 GiB downloaded" in answer.stdout
+    assert "0.00 MiB downloaded" in answer.stdout
     after = {path: path.stat().st_mtime_ns for path in (tmp_path / "model").rglob("*") if path.is_file()}
     assert after == before
 
