@@ -49,6 +49,17 @@ class WeightsStorage:
 
 
 @dataclass(frozen=True)
+class InferenceGateway:
+    """A Gateway of the Gateway API that sends requests to InferencePools (inference.networking.k8s.io/v1).
+
+    name, namespace: what an HTTPRoute names as its parent. docs/routing.md says what has to be built on it.
+    """
+
+    name: str
+    namespace: str
+
+
+@dataclass(frozen=True)
 class Cluster:
     """A cluster that models can be put on.
 
@@ -59,6 +70,7 @@ class Cluster:
     prometheus: what autoscaling reads.
     weights_storage: where the weights of models are kept.
     requirements: resources that node pools and workloads need before them, and that outlive them.
+    inference_gateway: one that the cluster already has; None where `gateway.backend` can only be envoy.
     """
 
     name: str
@@ -69,3 +81,4 @@ class Cluster:
     prometheus: Prometheus
     weights_storage: WeightsStorage
     requirements: tuple[pulumi.Resource, ...]
+    inference_gateway: InferenceGateway | None = None
