@@ -7,7 +7,7 @@ BASE ?= main
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help toolchain up status down env key token plan plan-diff check load chaos cases gateway-bench \
+.PHONY: help toolchain up status startup down env key token plan plan-diff check load chaos cases gateway-bench \
   test test-unit test-vllm bench lint lock golden openapi schema pin-images refresh-prices
 
 help: ## this list
@@ -40,6 +40,9 @@ status: $(VENV)/all.stamp ## what runs and where
 
 down: $(VENV)/all.stamp ## end every process, remove .local
 	@$(BIN)/python -m local down
+
+startup: $(VENV)/all.stamp ## how long each stage of each replica's start took; of one model: MODEL=chat
+	@eval "$$($(BIN)/python -m local env)" && $(BIN)/python -m serving.startup $(if $(MODEL),--model $(MODEL))
 
 env: $(VENV)/all.stamp ## shell exports: eval "$$(make -s env)"
 	@$(BIN)/python -m local env
