@@ -40,7 +40,7 @@ class StartUp:
     preparing: from the node to the engine's process, with volumes. loading, compiling, capturing: by the
     engine's log. remaining: of the time from its process to ready, what the log names no time for: imports,
     device, profiling, and the wait for the next probe. ready: all of it, up to the last time it became ready.
-    from_cache: whether compiled code was read. restarts: of the engine; the figures are then of its last start.
+    from_cache: whether compiled code was read. restarts: of the engine; the figures are of its last start.
     """
 
     model: str
