@@ -8,22 +8,19 @@ model is planned for, and its service level. One request of I prompt and O outpu
 because it is computed in O + 1 steps and its context is I + O / 2 tokens on average. A batch of B takes
 alpha + B x S per step, which is the mean time between two tokens. This is the queue model of llm-d's workload
 variant autoscaler; its constants are fitted to measurements where they exist and estimated elsewhere.
-
-An embedding or a score is a request without output, O = 0: the formula gives the one step in which its prompt
-is computed. It has no time between tokens; what bounds its batch is that two steps must fit into the
-objective for the answer, the one that runs when the request arrives and its own.
+Models that answer in one piece, without tokens, are in serving/pooling.py.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil, floor
+from math import floor
 
 from infra.accelerators import Accelerator
 from serving.fit.concurrency import pool_of
-from serving.fit.memory import memory_by_stage, setting
+from serving.fit.memory import Setting, memory_by_stage, setting
 from serving.fit.request import FitRequest
-from serving.limits import default_running, default_step_tokens
+from serving.limits import default_step_tokens
 from serving.models import Model
 from serving.steps import ROOM_ABOVE_BATCH, batch_at, step_seconds, step_share_ms
 from serving.timing import Basis, StepTime, step_time
@@ -37,35 +34,25 @@ measured, more where it is estimated). Published sweeps put the cheapest rule wi
 
 @dataclass(frozen=True)
 class Requests:
-    """The requests that a model is planned for, and the latencies that they are promised.
-
-    output_tokens: 0 for embeddings and scores, which then have no itl_seconds and whose ttft_seconds is the
-    time to the answer.
-    """
+    """The requests that a model is planned for, and the latencies that they are promised."""
 
     prompt_tokens: int
     output_tokens: int
     ttft_seconds: float
-    itl_seconds: float | None
-
-    @property
-    def steps(self) -> int:
-        """Steps that a request stays in the batch for."""
-        return max(1, self.output_tokens)
+    itl_seconds: float
 
 
 @dataclass(frozen=True)
 class ReplicaCapacity:
     """What one replica takes.
 
-    latency_batch: requests at once with which the mean time between tokens is the objective; without output,
-    those with which two steps take as long as the answer may, and no more than the tokens of one step hold.
-    memory_batch: whole requests (prompt and reply) that the KV cache holds. batch: the smaller of the two.
+    latency_batch: requests at once with which the mean time between tokens is the objective. memory_batch:
+    whole requests (prompt and reply) that the KV cache holds. batch: the smaller of the two.
     max_num_seqs: requests that the engine computes at once; more wait. target_batch: requests in the system
     when the replica runs at TARGET_UTILIZATION. first_tokens: waiting requests to which a replica with free
     slots gives their first token within the objective. requests_per_second: at the batch; planned_rate: at
-    the target. lowest_itl_seconds, lowest_ttft_seconds: of a request that is alone; None without output.
-    basis, source: of the step time.
+    the target. lowest_itl_seconds, lowest_ttft_seconds: of a request that is alone; the first is None for
+    models that answer in one piece. basis, source: of the step time.
     """
 
     latency_batch: float
@@ -104,7 +91,7 @@ def replica_capacity(
     """
     timing = step_time(model, accelerator, precision, tensor_parallel)
     step_tokens = default_step_tokens(accelerator)
-    latency_batch = _latency_batch(timing, step_tokens, requests)
+    latency_batch = batch_at(timing, requests.itl_seconds, requests)
     chosen = setting(
         FitRequest(
             model=model,
@@ -114,19 +101,18 @@ def replica_capacity(
             gpu_memory_utilization=gpu_memory_utilization,
         )
     )
-    pools = [pool_of(chosen, memory) for memory in memory_by_stage(chosen)]
-    memory_batch = min(pool.concurrency(requests.prompt_tokens + requests.output_tokens) for pool in pools)
-    batch = max(_least_batch(step_tokens, requests), min(latency_batch, memory_batch))
-    slots = _slots(batch, accelerator, requests) if max_num_seqs is None else max_num_seqs
+    memory_batch = requests_in_memory(chosen, requests.prompt_tokens + requests.output_tokens)
+    batch = max(1.0, min(latency_batch, memory_batch))
+    slots = max(1, floor(ROOM_ABOVE_BATCH * batch)) if max_num_seqs is None else max_num_seqs
     computed = min(batch, slots)
     return ReplicaCapacity(
         latency_batch=latency_batch,
         memory_batch=memory_batch,
         max_num_seqs=slots,
         target_batch=batch_at_share(timing, computed, requests),
-        first_tokens=_first_tokens(slots, timing, step_tokens, requests),
-        requests_per_second=computed / (requests.steps * step_seconds(timing, computed, requests)),
-        lowest_itl_seconds=None if requests.itl_seconds is None else step_seconds(timing, 1, requests),
+        first_tokens=min(slots, first_tokens(timing, step_tokens, requests)),
+        requests_per_second=computed / (requests.output_tokens * step_seconds(timing, computed, requests)),
+        lowest_itl_seconds=step_seconds(timing, 1, requests),
         lowest_ttft_seconds=(timing.request_ms + timing.alpha_ms + timing.beta_ms * requests.prompt_tokens)
         / 1000,
         basis=timing.basis,
@@ -134,30 +120,10 @@ def replica_capacity(
     )
 
 
-def _latency_batch(timing: StepTime, step_tokens: int, requests: Requests) -> float:
-    if requests.itl_seconds is not None:
-        return batch_at(timing, requests.itl_seconds, requests)
-    each_step = (requests.ttft_seconds - timing.request_ms / 1000) / 2
-    return min(batch_at(timing, each_step, requests), step_tokens / requests.prompt_tokens)
-
-
-def _least_batch(step_tokens: int, requests: Requests) -> float:
-    """One request, or of a long prompt without output what one step holds of it."""
-    return 1.0 if requests.output_tokens else min(1.0, step_tokens / requests.prompt_tokens)
-
-
-def _slots(batch: float, accelerator: Accelerator, requests: Requests) -> int:
-    """For --max-num-seqs. The last prompt of a step is often a part of one, so that without output it is
-    rounded up; and no more than the engine's default, which its largest batch is built for."""
-    if requests.output_tokens:
-        return max(1, floor(ROOM_ABOVE_BATCH * batch))
-    return min(default_running(accelerator), ceil(ROOM_ABOVE_BATCH * batch) + 1)
-
-
-def _first_tokens(slots: int, timing: StepTime, step_tokens: int, requests: Requests) -> float:
-    """With output, requests keep their slots after the first token, and no more than those can start."""
-    found = first_tokens(timing, step_tokens, requests)
-    return min(slots, found) if requests.output_tokens else found
+def requests_in_memory(chosen: Setting, tokens: int) -> float:
+    """Requests of this many tokens that the KV cache of a replica holds."""
+    pools = [pool_of(chosen, memory) for memory in memory_by_stage(chosen)]
+    return min(pool.concurrency(tokens) for pool in pools)
 
 
 def batch_at_share(timing: StepTime, batch: float, requests: Requests) -> float:

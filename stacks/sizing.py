@@ -15,6 +15,7 @@ from serving.fit import Fit, FitRequest, TypicalRequest, fit
 from serving.fit.advice import Alternative, cheapest_alternative
 from serving.models import Model as ModelFacts
 from serving.models import is_config_path, load_model
+from serving.pooling import Calls, answering_capacity
 from stacks.config import Model
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -59,17 +60,35 @@ def capacity_of(model: Model, accelerator_name: str) -> ReplicaCapacity:
     Raises UnknownNameError if either has no row in its table.
     """
     facts = facts_of(model)
+    load, between = model.expected_load, itl_seconds(model)
+    gpu = accelerator(accelerator_name)
+    precision = facts.checkpoint if model.quantization is None else model.quantization
+    if between is None:
+        return answering_capacity(
+            model=facts,
+            accelerator=gpu,
+            precision=precision,
+            tensor_parallel=model.tensor_parallel,
+            gpu_memory_utilization=model.gpu_memory_utilization,
+            calls=Calls(
+                prompt_tokens=load.prompt_tokens,
+                inputs=load.inputs,
+                answer_seconds=model.slo.ttft.seconds,
+                objective=model.slo.ttft.objective,
+            ),
+            max_num_seqs=model.max_num_seqs,
+        )
     return replica_capacity(
         model=facts,
-        accelerator=accelerator(accelerator_name),
-        precision=facts.checkpoint if model.quantization is None else model.quantization,
+        accelerator=gpu,
+        precision=precision,
         tensor_parallel=model.tensor_parallel,
         gpu_memory_utilization=model.gpu_memory_utilization,
         requests=Requests(
-            prompt_tokens=model.expected_load.prompt_tokens,
-            output_tokens=model.expected_load.output_tokens,
+            prompt_tokens=load.prompt_tokens,
+            output_tokens=load.output_tokens,
             ttft_seconds=model.slo.ttft.seconds,
-            itl_seconds=itl_seconds(model),
+            itl_seconds=between,
         ),
         max_num_seqs=model.max_num_seqs,
     )

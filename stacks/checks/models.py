@@ -14,7 +14,7 @@ from serving.packing import cheapest_machine
 from stacks.catalogue import pool_machines
 from stacks.checks.observability import check_burn_rates
 from stacks.checks.tasks import check_task, check_task_of
-from stacks.config import Model, NodePool, Stack
+from stacks.config import ExpectedLoad, Model, NodePool, Stack
 from stacks.problems import Problem
 from stacks.sizing import capacity_of, facts_of, fit_of, itl_seconds, shown_path, what_would_fit
 
@@ -156,10 +156,17 @@ def _check_service_level(path: str, model: Model, pool: NodePool) -> Iterator[Pr
     if capacity.lowest_ttft_seconds > model.slo.ttft.seconds:
         yield Problem(
             f"{path}.slo.ttft.seconds",
-            f"{model.slo.ttft.seconds:g} cannot be met: {load.prompt_tokens} prompt_tokens alone on {where} "
+            f"{model.slo.ttft.seconds:g} cannot be met: {_prompt(load)} alone on {where} "
             f"take {capacity.lowest_ttft_seconds:.2f} s {basis}",
         )
         return
+    places = capacity.max_num_seqs + model.max_queued_requests
+    if load.inputs > places:
+        yield Problem(
+            f"{path}.max_queued_requests",
+            f"{model.max_queued_requests} leaves {places} places for inputs in a replica, and expected_load "
+            f"brings {load.inputs} with each request: all would be refused. Set a few times that",
+        )
     needed = ceil(load.requests_per_second / capacity.requests_per_second)
     if needed > model.replicas.max:
         yield Problem(
@@ -168,6 +175,11 @@ def _check_service_level(path: str, model: Model, pool: NodePool) -> Iterator[Pr
             f"requests_per_second take {needed} replicas on {where}, at {capacity.requests_per_second:.2f} "
             f"each {basis}",
         )
+
+
+def _prompt(load: ExpectedLoad) -> str:
+    prompt = f"{load.prompt_tokens} prompt_tokens"
+    return prompt if load.inputs == 1 else f"{load.inputs} inputs of {prompt}"
 
 
 def _check_facts(path: str, model: Model, facts: ModelFacts) -> Iterator[Problem]:

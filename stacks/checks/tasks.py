@@ -24,6 +24,10 @@ def _check_generate(path: str, model: Model) -> Iterator[Problem]:
             f"{path}.expected_load.output_tokens",
             "required with task generate: the tokens of a typical reply, at least 1",
         )
+    if model.expected_load.inputs != 1:
+        yield Problem(
+            f"{path}.expected_load.inputs", "means nothing with task generate: a request has one prompt"
+        )
     if model.slo.itl is None:
         yield Problem(f"{path}.slo.itl", "required with task generate: what is promised between two tokens")
 

@@ -39,19 +39,27 @@ class ServiceLevel(Section, frozen=True):
 
 
 class ExpectedLoad(Section, frozen=True):
-    """The load that the model is planned for.
-
-    With task embed or rerank every input is a request: each text, and each document with its query. A call
-    may bring many, and the engine computes each by itself.
-    """
+    """The load that the model is planned for."""
 
     requests_per_second: float = Field(
         gt=0,
         le=100_000,
         allow_inf_nan=False,
-        description="arrivals per second, above 0; with task embed or rerank each input counts",
+        description="arrivals per second, above 0",
     )
-    prompt_tokens: int = Field(ge=1, le=MOST_TOKENS, description="tokens of a typical prompt, at least 1")
+    prompt_tokens: int = Field(
+        ge=1,
+        le=MOST_TOKENS,
+        description="tokens of a typical prompt, at least 1; with task embed or rerank of one text, or of "
+        "one document with its query",
+    )
+    inputs: int = Field(
+        default=1,
+        ge=1,
+        le=10_000,
+        description="with task embed or rerank the texts or documents that a typical request brings, 1 to "
+        "10000",
+    )
     output_tokens: int = Field(
         default=0,
         ge=0,

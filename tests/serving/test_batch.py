@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +16,7 @@ from serving.batch import (
     step_seconds,
 )
 from serving.models import model
-from serving.timing import StepTime, step_time
+from serving.timing import StepTime
 
 LLAMA = "RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic"
 CONVERSATION = Requests(prompt_tokens=1155, output_tokens=211, ttft_seconds=2.0, itl_seconds=0.05)
@@ -109,41 +107,3 @@ def test_a_longer_budget_admits_more():
     timing = StepTime(30.0, 0.12, 6e-4, "estimated", "test", request_ms=31.0)
     admitted = [first_tokens(timing, 2048, Requests(1200, 200, seconds, 0.05)) for seconds in (0.5, 1.0, 2.0)]
     assert admitted == sorted(admitted)
-
-
-EMBEDDING = Requests(prompt_tokens=400, output_tokens=0, ttft_seconds=0.5, itl_seconds=None)
-
-
-def embedding_on_l4(requests: Requests = EMBEDDING, max_num_seqs: int | None = None) -> ReplicaCapacity:
-    embedder = model("Qwen/Qwen3-Embedding-0.6B")
-    return replica_capacity(embedder, accelerator("nvidia-l4"), "bf16", 1, 0.92, requests, max_num_seqs)
-
-
-def test_without_output_by_hand_on_an_l4():
-    capacity = embedding_on_l4()
-    timing = step_time(model("Qwen/Qwen3-Embedding-0.6B"), accelerator("nvidia-l4"), "bf16", 1)
-    # A step holds 2048 tokens, 5.12 texts, and takes less than half of the objective.
-    assert capacity.latency_batch == pytest.approx(5.12)
-    assert capacity.max_num_seqs == 7
-    step_ms = timing.alpha_ms + 5.12 * 400 * (timing.beta_ms + timing.gamma_ms)
-    assert capacity.requests_per_second == pytest.approx(5.12 / step_ms * 1000)
-    assert capacity.lowest_itl_seconds is None
-
-
-def test_without_output_two_steps_fit_into_a_short_objective():
-    timing = step_time(model("Qwen/Qwen3-Embedding-0.6B"), accelerator("nvidia-l4"), "bf16", 1)
-    short = replace(EMBEDDING, ttft_seconds=0.05)
-    capacity = embedding_on_l4(short)
-    step_ms = 1000 * step_seconds(timing, capacity.latency_batch, short)
-    assert 2 * step_ms + timing.request_ms == pytest.approx(50)
-
-
-@given(prompt=st.integers(1, 30_000), ttft=st.floats(0.05, 60))
-def test_without_output_no_more_than_the_steps_can_compute(prompt: int, ttft: float):
-    requests = Requests(prompt, 0, ttft, None)
-    capacity = embedding_on_l4(requests)
-    timing = step_time(model("Qwen/Qwen3-Embedding-0.6B"), accelerator("nvidia-l4"), "bf16", 1)
-    full_step = 2048 / prompt / step_seconds(timing, 2048 / prompt, requests)
-    assert 0 < capacity.requests_per_second <= full_step * 1.000001
-    assert 0 < capacity.target_batch <= capacity.batch or capacity.batch < 1
-    assert 1 <= capacity.max_num_seqs <= 256

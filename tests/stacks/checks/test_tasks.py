@@ -95,3 +95,25 @@ def test_a_replica_that_leaves_sends_its_answer():
     values["models"][0]["slo"]["ttft"]["seconds"] = 5
     (line,) = problems(values)
     assert "models[0].drain_seconds: 1 is shorter than an answer may take" in line
+
+
+def test_a_replica_has_places_for_the_inputs_of_a_request():
+    values = answering(max_queued_requests=50)
+    values["models"][0]["expected_load"] = {"requests_per_second": 0.1, "prompt_tokens": 100, "inputs": 100}
+    (line,) = problems(values)
+    assert "models[0].max_queued_requests: 50 leaves" in line
+    assert "brings 100 with each request" in line
+
+
+def test_many_inputs_cost_more_tokens():
+    def price(inputs: int) -> float:
+        values = answering(max_queued_requests=1000)
+        values["models"][0]["slo"]["ttft"]["seconds"] = 20
+        values["models"][0]["expected_load"] = {
+            "requests_per_second": 1,
+            "prompt_tokens": 400,
+            "inputs": inputs,
+        }
+        return make_plan(parse(values, "test")).models[0].requests_per_second
+
+    assert price(50) < price(1) / 40
