@@ -7,10 +7,8 @@ OpenAI's shape.
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
-import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +20,7 @@ from hypothesis import strategies as st
 
 from serving.envoy.paths import TASK_PATHS
 from serving.served import CanaryRoute, ServedModel, Task
+from tests.serving.fuzz.exchange import Reply, exchange
 from tests.serving.fuzz.requests import Sent, requests
 from tests.serving.gateway_process import Gateway, running
 from tests.serving.recording_server import Received, Recorder, recording
@@ -76,28 +75,6 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
         backends = {name: [recorder.port] for name, recorder in upstreams.items()}
         with running(tmp_path_factory.mktemp("gateway"), backends, LIMIT, models=MODELS) as gateway:
             yield Platform(gateway, upstreams)
-
-
-@dataclass(frozen=True)
-class Reply:
-    """status: None if the connection was closed without one."""
-
-    status: int | None
-    headers: Mapping[str, str]
-    body: bytes
-
-
-def exchange(address: str, sent: Sent) -> Reply:
-    host, _, port = address.rpartition(":")
-    with socket.create_connection((host, int(port)), timeout=20) as connection:
-        connection.sendall(sent.raw())
-        response = http.client.HTTPResponse(connection, method=sent.method)
-        try:
-            response.begin()
-        except (http.client.BadStatusLine, ConnectionResetError):
-            return Reply(None, {}, b"")
-        body = response.read()
-        return Reply(response.status, {k.lower(): v for k, v in response.getheaders()}, body)
 
 
 def models_in(body: bytes) -> set[object]:

@@ -15,10 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from serving.openapi import PATH
 from serving.served import ServedModel
 from tests.local.engine.conftest import Emulator, end, launch, wait_until_serving
+from tests.serving.fuzz.exchange import exchange
+from tests.serving.fuzz.requests import Sent, requests
 from tests.serving.gateway_process import Gateway, running
 
 LIMIT = 1024 * 1024
@@ -96,3 +100,13 @@ def test_the_gateway_is_as_it_is_described(gateway: Gateway, tmp_path: Path):
     answered = sum(status == 200 for status, _ in found)
     print(f"{len(found)} requests, {answered} of them answered by engines")
     assert answered > len(found) / 10
+
+
+@settings(max_examples=EXAMPLES * 5, deadline=None, suppress_health_check=(HealthCheck.too_slow,))
+@given(sent=requests(st.none()))
+def test_no_engine_is_asked_for_a_model_of_another(gateway: Gateway, sent: Sent):
+    reply = exchange(gateway.clients, sent)
+    text = reply.body.decode(errors="replace")
+    assert "does not exist. Valid aliases" not in text, (sent, reply)
+    assert '"detail"' not in text, (sent, reply)
+    assert reply.status in (None, 501) or reply.status < 500, (sent, reply)
