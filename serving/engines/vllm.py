@@ -10,12 +10,15 @@ from pathlib import Path
 import pulumi_kubernetes as k8s
 import yaml
 
+from infra.cluster import WeightsStorage
 from infra.pod_security import container_security_context
 from infra.scheduling import GPU_RESOURCE
-from serving.fit.node import CACHE_BESIDES_WEIGHTS_GIB, shared_memory_gib
+from serving.fit.node import SCRATCH_GIB, shared_memory_gib
 from serving.images import image
 from serving.names import ENGINE_PORT, HTTP_PORT_NAME
 from serving.replica import PRE_STOP_SECONDS, Replica
+from serving.staging import volumes as weight_volumes
+from serving.staging.layout import MODEL_PATH
 
 core = k8s.core.v1
 
@@ -23,12 +26,21 @@ ENGINE = "vllm"
 UID = 1000
 """The image runs as root unless told otherwise; it has no user of its own."""
 
-CACHE = "/cache"
+SCRATCH = "/scratch"
+"""Writable, and gone with the pod."""
+
+COMPILED = "/compiled"
+"""What the engine compiles for one model, kept for the next replica: 64 s from start to ready became 30 s in a
+measurement with vLLM 0.28 (SkyRL pull request 2138)."""
+
+COMPILED_GIB = 10
+"""Kernels and graphs of one model at one version of the engine: below 1 GiB in logs per set of flags."""
+
 STARTUP_SECONDS_BESIDES_WEIGHTS = 600
 """Twice what vLLM took on an L4 for a 4B model from start to ready, 295 s, of which weights were 17 s."""
 
-DOWNLOAD_GIB_PER_SECOND = 0.1
-"""A slow day of the hub. Behind a cache inside the cloud it is ten times faster."""
+LOAD_GIB_PER_SECOND = 0.1
+"""A fifth of what one replica read from a network disk in a log: five that start at once share the volume."""
 
 _facts = yaml.safe_load((Path(__file__).parent.parent / "data" / "vllm.yaml").read_text(encoding="utf-8"))
 KEEP_ALIVE_SECONDS: int = _facts["keep_alive_seconds"]
@@ -38,9 +50,13 @@ HISTOGRAMS: dict[str, list[float]] = {
 }
 
 
+DISK_GIB = SCRATCH_GIB + 2
+"""Disk that a replica asks of its node: scratch, /tmp, and a GiB of logs."""
+
+
 def startup_seconds(replica: Replica) -> int:
-    """How long a start may take before it counts as failed: download, load, compile, capture graphs."""
-    return STARTUP_SECONDS_BESIDES_WEIGHTS + ceil(replica.model.download_gib / DOWNLOAD_GIB_PER_SECOND)
+    """How long a start may take before it counts as failed: load, compile, capture graphs."""
+    return STARTUP_SECONDS_BESIDES_WEIGHTS + ceil(replica.model.download_gib / LOAD_GIB_PER_SECOND)
 
 
 def arguments(replica: Replica) -> list[str]:
@@ -48,7 +64,6 @@ def arguments(replica: Replica) -> list[str]:
     flags = {
         "--host": "0.0.0.0",
         "--port": str(ENGINE_PORT),
-        "--served-model-name": replica.name,
         "--max-model-len": str(replica.max_model_len),
         "--tensor-parallel-size": str(replica.tensor_parallel),
         "--gpu-memory-utilization": str(replica.gpu_memory_utilization),
@@ -57,8 +72,6 @@ def arguments(replica: Replica) -> list[str]:
         "--max-num-queued-reqs": str(replica.max_num_seqs + replica.max_queued_requests),
         "--shutdown-timeout": str(replica.drain_seconds),
     }
-    if replica.revision is not None:
-        flags["--revision"] = replica.revision
     if replica.quantization is not None and replica.quantization != replica.model.checkpoint:
         # Only to quantise while loading: vLLM reads a quantised checkpoint's own method from its config.json.
         flags["--quantization"] = replica.quantization
@@ -66,10 +79,30 @@ def arguments(replica: Replica) -> list[str]:
         # In vLLM a default that holds for every request, also for one that asks for more.
         limit = {"max_new_tokens": replica.max_output_tokens}
         flags["--override-generation-config"] = json.dumps(limit)
+    flags |= _task_flags(replica)
     buckets = _histogram_buckets(replica)
     if buckets:
         flags["--custom-histogram-buckets"] = json.dumps(buckets, sort_keys=True)
-    return [replica.model.name, *(part for flag in flags.items() for part in flag)]
+    names = ["--served-model-name", *replica.served_names]
+    return [MODEL_PATH, *names, *(part for flag in flags.items() for part in flag)]
+
+
+def _task_flags(replica: Replica) -> dict[str, str]:
+    """What makes the engine embed or rerank instead of generate, and what the model needs to be told for it.
+
+    vLLM would find out by itself from some repositories; said here, it does not depend on their files.
+    """
+    model = replica.model
+    overrides = {"--hf-overrides": json.dumps(model.hf_overrides)} if model.hf_overrides else {}
+    # A template itself in place of a path: vLLM takes what has braces for one.
+    template = {} if model.chat_template is None else {"--chat-template": model.chat_template}
+    match replica.task:
+        case "generate":
+            return {**overrides, **template}
+        case "embed":
+            return {"--runner": "pooling", "--convert": "embed", **overrides, **template}
+        case "rerank":
+            return {"--runner": "pooling", "--convert": "classify", **overrides, **template}
 
 
 def _histogram_buckets(replica: Replica) -> dict[str, list[float]]:
@@ -84,22 +117,26 @@ def _histogram_buckets(replica: Replica) -> dict[str, list[float]]:
     return {
         family: sorted([*HISTOGRAMS[family], seconds])
         for family, seconds in objectives.items()
-        if seconds not in HISTOGRAMS[family]
+        if seconds is not None and seconds not in HISTOGRAMS[family]
     }
 
 
 def environment() -> dict[str, str]:
-    """Environment variables: every cache on the writable volume, nothing sent home."""
+    """Environment variables: every cache on a writable volume, nothing fetched, nothing sent home."""
     return {
         # The user has no home and no entry in /etc/passwd: without these, /.cache and getpwuid fail.
-        "HOME": f"{CACHE}/home",
+        "HOME": f"{SCRATCH}/home",
         "USER": ENGINE,
-        "XDG_CACHE_HOME": f"{CACHE}/xdg",
-        "XDG_CONFIG_HOME": f"{CACHE}/config",
-        "HF_HOME": f"{CACHE}/huggingface",
-        "VLLM_CACHE_ROOT": f"{CACHE}/vllm",
-        "TORCHINDUCTOR_CACHE_DIR": f"{CACHE}/inductor",
-        "TRITON_CACHE_DIR": f"{CACHE}/triton",
+        "XDG_CACHE_HOME": f"{SCRATCH}/xdg",
+        "XDG_CONFIG_HOME": f"{SCRATCH}/config",
+        "HF_HOME": f"{SCRATCH}/huggingface",
+        # The weights are on the volume, whole and verified: whatever is missing there is an error, not a
+        # download, and no token of the hub is needed here.
+        "HF_HUB_OFFLINE": "1",
+        "TRANSFORMERS_OFFLINE": "1",
+        "VLLM_CACHE_ROOT": f"{COMPILED}/vllm",
+        "TORCHINDUCTOR_CACHE_DIR": f"{COMPILED}/inductor",
+        "TRITON_CACHE_DIR": f"{COMPILED}/triton",
         "DO_NOT_TRACK": "1",
         "VLLM_NO_USAGE_STATS": "1",
         # One request may otherwise ask for 16384 sequences and starve everyone (CVE-2026-34756).
@@ -111,7 +148,9 @@ def container(replica: Replica) -> k8s.core.v1.ContainerArgs:
     """The container that serves one replica."""
     shared = shared_memory_gib(replica.tensor_parallel)
     mounts = [
-        core.VolumeMountArgs(name="cache", mount_path=CACHE),
+        *weight_volumes.mounts(replica),
+        core.VolumeMountArgs(name="compiled", mount_path=COMPILED),
+        core.VolumeMountArgs(name="scratch", mount_path=SCRATCH),
         core.VolumeMountArgs(name="tmp", mount_path="/tmp"),
     ]
     if shared:
@@ -120,7 +159,7 @@ def container(replica: Replica) -> k8s.core.v1.ContainerArgs:
     # no limit, because throttling shows up as latency.
     guaranteed = {
         "memory": f"{replica.share.memory_mib}Mi",
-        "ephemeral-storage": f"{_disk_gib(replica)}Gi",
+        "ephemeral-storage": f"{DISK_GIB}Gi",
         GPU_RESOURCE: str(replica.tensor_parallel),
     }
     return core.ContainerArgs(
@@ -157,9 +196,16 @@ def _probe(period_seconds: int, failure_threshold: int) -> k8s.core.v1.ProbeArgs
 
 
 def volumes(replica: Replica) -> Sequence[k8s.core.v1.VolumeArgs]:
-    """The writable places of a replica, all of them gone with the pod."""
+    """Weights that a replica reads, and the places that it writes to."""
     found = [
-        _empty_dir("cache", f"{_cache_gib(replica)}Gi"),
+        *weight_volumes.volumes(replica),
+        core.VolumeArgs(
+            name="compiled",
+            persistent_volume_claim=core.PersistentVolumeClaimVolumeSourceArgs(
+                claim_name=compiled_claim(replica)
+            ),
+        ),
+        _empty_dir("scratch", f"{SCRATCH_GIB}Gi"),
         _empty_dir("tmp", "1Gi"),
     ]
     shared = shared_memory_gib(replica.tensor_parallel)
@@ -175,10 +221,20 @@ def _empty_dir(name: str, size_limit: str, medium: str | None = None) -> k8s.cor
     )
 
 
-def _cache_gib(replica: Replica) -> int:
-    return ceil(replica.model.download_gib) + CACHE_BESIDES_WEIGHTS_GIB
+def compiled_claim(replica: Replica) -> str:
+    """The claim with what was compiled, one for each Deployment and version of the engine.
+
+    Replicas of one Deployment share it: names of its folders are hashes of all that the code depends on, and
+    code is written aside and renamed (vLLM 0.32, PyTorch since 2.10). Other models do not: whoever writes to
+    it can run code in all that read it. docs/weights.md says what is left.
+    """
+    return f"compiled-{replica.name}-{image(ENGINE).tag.lower()}"
 
 
-def _disk_gib(replica: Replica) -> int:
-    """Disk that a replica asks of its node: the cache, /tmp, and a GiB of logs."""
-    return _cache_gib(replica) + 2
+def compiled_claim_spec(storage: WeightsStorage) -> k8s.core.v1.PersistentVolumeClaimSpecArgs:
+    """Spec of that claim."""
+    return core.PersistentVolumeClaimSpecArgs(
+        access_modes=[storage.access_mode],
+        storage_class_name=storage.storage_class,
+        resources=core.VolumeResourceRequirementsArgs(requests={"storage": f"{COMPILED_GIB}Gi"}),
+    )

@@ -22,14 +22,13 @@ def flags(replica: Replica) -> dict[str, str]:
     return dict(zip(rest[::2], rest[1::2], strict=True))
 
 
-def test_the_model_comes_first_as_vllm_serve_wants_it():
-    assert vllm.arguments(small_replica())[0] == "Qwen/Qwen3-8B"
+def test_the_folder_of_the_weights_comes_first_as_vllm_serve_wants_it():
+    assert vllm.arguments(small_replica())[0] == "/weights/model"
 
 
 def test_every_setting_arrives():
-    found = flags(small_replica(revision="a" * 40, max_model_len=4096, gpu_memory_utilization=0.9))
+    found = flags(small_replica(max_model_len=4096, gpu_memory_utilization=0.9))
     assert found["--served-model-name"] == "chat"
-    assert found["--revision"] == "a" * 40
     assert found["--max-model-len"] == "4096"
     assert found["--gpu-memory-utilization"] == "0.9"
     assert found["--max-num-seqs"] == "16"
@@ -46,8 +45,11 @@ def test_a_limit_of_replies_is_the_servers_default_for_all():
     assert json.loads(found["--override-generation-config"]) == {"max_new_tokens": 2048}
 
 
-def test_no_revision_no_flag():
-    assert "--revision" not in flags(small_replica(revision=None))
+def test_nothing_is_fetched_by_an_engine():
+    assert "--revision" not in flags(small_replica())
+    environment = vllm.environment()
+    assert environment["HF_HUB_OFFLINE"] == environment["TRANSFORMERS_OFFLINE"] == "1"
+    assert not any("TOKEN" in name for name in environment)
 
 
 def test_quantisation_only_while_loading():
@@ -81,12 +83,14 @@ def test_every_cache_is_on_a_writable_volume(replica: Replica):
     folders = [item.value for item in container.env if item.value.startswith("/")]
     assert len(folders) == 7
     assert all(any(folder.startswith(f"{mount}/") for mount in mounts) for folder in folders)
+    assert not any(folder.startswith("/weights") for folder in folders)
 
 
 def test_shared_memory_for_tensor_parallel_only_and_inside_the_memory_limit():
-    assert [volume.name for volume in vllm.volumes(small_replica())] == ["cache", "tmp"]
+    names = ["weights", "compiled", "scratch", "tmp"]
+    assert [volume.name for volume in vllm.volumes(small_replica())] == names
     replica = large_replica()
-    volume: Any = vllm.volumes(replica)[2]
+    volume: Any = vllm.volumes(replica)[4]
     assert volume.empty_dir.medium == "Memory"
     assert volume.empty_dir.size_limit == "4Gi"
     assert replica.share.memory_mib > 4 * 1024
@@ -100,14 +104,19 @@ def test_gpus_memory_and_disk_are_guaranteed_and_cpu_is_not_throttled():
     assert "cpu" not in resources.limits
 
 
-@given(model=st.sampled_from(sorted(MODELS)))
-def test_disk_holds_the_download(model: str):
-    replica = small_replica(model=MODELS[model])
-    resources: Any = vllm.container(replica).resources
-    volume: Any = vllm.volumes(replica)[0]
-    cache = int(volume.empty_dir.size_limit.removesuffix("Gi"))
-    assert cache > MODELS[model].download_gib
-    assert int(resources.limits["ephemeral-storage"].removesuffix("Gi")) > cache
+def test_the_node_keeps_scratch_files_only():
+    resources: Any = vllm.container(large_replica()).resources
+    assert resources.limits["ephemeral-storage"] == "6Gi"
+
+
+def test_what_is_compiled_is_shared_by_the_replicas_of_one_deployment_and_version_only():
+    version = image("vllm").tag
+    assert vllm.compiled_claim(small_replica()) == f"compiled-chat-{version}"
+    assert vllm.compiled_claim(small_replica(name="chat-canary")) == f"compiled-chat-canary-{version}"
+    found = {volume.name: volume for volume in vllm.volumes(small_replica())}
+    compiled: Any = found["compiled"].persistent_volume_claim
+    assert compiled.claim_name == f"compiled-chat-{version}"
+    assert not compiled.read_only
 
 
 @given(model=st.sampled_from(sorted(MODELS)))
