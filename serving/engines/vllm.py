@@ -30,7 +30,7 @@ SCRATCH = "/scratch"
 """Writable, and gone with the pod."""
 
 COMPILED = "/compiled"
-"""What the engine compiles for one model, kept for the next replica: 64 s from start to ready became 30 s in a
+"""What the engine compiles for one model, kept for the next replica: a start of 64 s became one of 30 s in a
 measurement with vLLM 0.28 (SkyRL pull request 2138)."""
 
 COMPILED_GIB = 10
