@@ -57,8 +57,17 @@ FINAL_EXIT_CODE = 1
 
 def job_name(replica: Replica, storage: WeightsStorage) -> str:
     """Name of one run: other weights, another hub and another program are another run."""
-    content = json.dumps([replica.weights.name, items(replica), storage.hub_endpoint, program_files()])
-    return f"stage-{replica.weights.owner}-{hashlib.sha256(content.encode()).hexdigest()[:10]}"
+    content = [replica.weights.name, items(replica), storage.hub_endpoint, program_files()]
+    return f"stage-{replica.weights.owner}-{_fingerprint(content)}"
+
+
+def program_name() -> str:
+    """Name of the ConfigMap with the program: another program is another ConfigMap."""
+    return f"staging-{_fingerprint(program_files())}"
+
+
+def _fingerprint(content: object) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:10]
 
 
 def program_files() -> Mapping[str, str]:
@@ -110,8 +119,8 @@ def claim_spec(replica: Replica, storage: WeightsStorage) -> k8s.core.v1.Persist
     )
 
 
-def job_spec(replica: Replica, cluster: Cluster, program: str) -> k8s.batch.v1.JobSpecArgs:
-    """Spec of the Job. program: name of the ConfigMap with the program."""
+def job_spec(replica: Replica, cluster: Cluster) -> k8s.batch.v1.JobSpecArgs:
+    """Spec of the Job."""
     return k8s.batch.v1.JobSpecArgs(
         backoff_limit=RESTARTS,
         pod_failure_policy=k8s.batch.v1.PodFailurePolicyArgs(
@@ -144,7 +153,7 @@ def job_spec(replica: Replica, cluster: Cluster, program: str) -> k8s.batch.v1.J
                 node_selector=cluster.system_node_selector,
                 init_containers=_copying(replica),
                 containers=[_container(replica, cluster.weights_storage)],
-                volumes=_volumes(replica, program),
+                volumes=_volumes(replica),
             ),
         ),
     )
@@ -229,12 +238,12 @@ def _container(replica: Replica, storage: WeightsStorage) -> k8s.core.v1.Contain
     )
 
 
-def _volumes(replica: Replica, program: str) -> list[k8s.core.v1.VolumeArgs]:
+def _volumes(replica: Replica) -> list[k8s.core.v1.VolumeArgs]:
     found = [
         core.VolumeArgs(
             name="program",
             config_map=core.ConfigMapVolumeSourceArgs(
-                name=program,
+                name=program_name(),
                 items=[
                     core.KeyToPathArgs(key=name, path=f"{PROGRAM.name}/{name}") for name in program_files()
                 ],

@@ -18,6 +18,7 @@ from serving.staging.job import (
     job_name,
     job_spec,
     program_files,
+    program_name,
 )
 from serving.staging.volumes import staged_claim
 
@@ -30,16 +31,21 @@ class StagedWeightsArgs:
     replica: Replica
 
 
-class StagingAccount(pulumi.ComponentResource):
-    """Whom the staging Jobs are to an object store: the engines themselves are nobody there."""
+class Staging(pulumi.ComponentResource):
+    """What all staging Jobs share: their program, and whom they are to an object store, where engines are
+    nobody."""
 
     def __init__(self, name: str, cluster: Cluster, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("llm-platform:serving:StagingAccount", name, {}, opts)
+        super().__init__("llm-platform:serving:Staging", name, {}, opts)
+        child = pulumi.ResourceOptions(parent=self, provider=cluster.provider)
         k8s.core.v1.ServiceAccount(
             f"{name}-service-account",
             metadata=_metadata(SERVICE_ACCOUNT, dict(cluster.weights_storage.service_account_annotations)),
             automount_service_account_token=False,
-            opts=pulumi.ResourceOptions(parent=self, provider=cluster.provider),
+            opts=child,
+        )
+        k8s.core.v1.ConfigMap(
+            f"{name}-program", metadata=_metadata(program_name()), data=dict(program_files()), opts=child
         )
         self.register_outputs({})
 
@@ -65,23 +71,17 @@ class StagedWeights(pulumi.ComponentResource):
                     opts=child,
                 )
             )
-        run = job_name(replica, storage)
-        needed.append(
-            k8s.core.v1.ConfigMap(
-                f"{name}-program", metadata=_metadata(run), data=dict(program_files()), opts=child
-            )
-        )
         k8s.batch.v1.Job(
             f"{name}-job",
             metadata=_metadata(
-                run,
+                job_name(replica, storage),
                 {
                     "pulumi.com/timeoutSeconds": str(deadline_seconds(replica) + 60),
                     # A failed run is replaced by the next update, even if nothing has changed since.
                     "pulumi.com/replaceUnready": "true",
                 },
             ),
-            spec=job_spec(replica, args.cluster, program=run),
+            spec=job_spec(replica, args.cluster),
             opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=needed)),
         )
         self.register_outputs({})

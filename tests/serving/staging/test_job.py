@@ -37,7 +37,7 @@ def of(source: Source, *adapters: Adapter) -> Replica:
 
 
 def pod(replica: Replica) -> Any:
-    spec: Any = job.job_spec(replica, cluster_contract(), program="stage-chat-1")
+    spec: Any = job.job_spec(replica, cluster_contract())
     return spec.template.spec
 
 
@@ -161,7 +161,7 @@ def test_another_run_for_other_weights_adapters_or_hub_and_for_nothing_else():
 
 
 def test_a_final_refusal_ends_the_job_and_an_interruption_does_not():
-    spec: Any = job.job_spec(of(HUB), cluster_contract(), program="p")
+    spec: Any = job.job_spec(of(HUB), cluster_contract())
     rule = spec.pod_failure_policy.rules[0]
     assert (rule.action, rule.on_exit_codes.values) == ("FailJob", [1])
     assert spec.backoff_limit > 0
@@ -185,7 +185,7 @@ def test_the_program_arrives_as_a_package():
 
 
 def test_the_jobs_pods_are_told_apart_from_engines():
-    spec: Any = job.job_spec(of(HUB), cluster_contract(), program="p")
+    spec: Any = job.job_spec(of(HUB), cluster_contract())
     assert spec.template.metadata.labels == labels("staging", component="staging")
     assert spec.template.spec.service_account_name == "weights"
     assert spec.template.spec.automount_service_account_token is False
