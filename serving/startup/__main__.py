@@ -22,13 +22,13 @@ LOG_LINES = 20_000
 """More than any start has: a replica that never came up is not read for ever."""
 
 COLUMNS = {
-    "scheduling": "scheduled",
+    "scheduling": "node",
     "pulling": "(image)",
-    "preparing": "container started",
-    "loading": "weights loaded",
-    "compiling": "compiled",
-    "capturing": "graphs captured",
-    "remaining": "the rest",
+    "preparing": "process",
+    "loading": "weights",
+    "compiling": "compile",
+    "capturing": "graphs",
+    "remaining": "rest",
     "ready": "ready",
 }
 
@@ -69,20 +69,22 @@ def start_ups(model: str | None) -> list[StartUp]:
 
 def show(found: Sequence[StartUp], console: Console) -> None:
     """A row for each replica; each figure is the seconds of its stage."""
-    table = Table("model", "pod", *COLUMNS.values(), title="start-up of each replica, seconds of each stage")
-    for column in table.columns[2:]:
-        column.justify = "right"
+    table = Table(title="start-up of each replica: seconds of each stage", box=None, pad_edge=False)
+    # In a narrow terminal names go over two lines, figures never do.
+    table.add_column("pod", overflow="fold")
+    for title in COLUMNS.values():
+        table.add_column(title, justify="right", no_wrap=True)
     for item in found:
         figures = [_figure(getattr(item, name)) for name in COLUMNS]
         if item.from_cache:
             figures[list(COLUMNS).index("compiling")] += " c"
-        restarted = f" (restart {item.restarts})" if item.restarts else ""
-        table.add_row(item.model, item.pod + restarted, *figures)
+        restarted = f"restart {item.restarts} of " if item.restarts else ""
+        table.add_row(restarted + item.pod, *figures)
     console.print(table)
     console.print(
-        "scheduled: with the wait for a machine. (image): part of the next column; - where no event is left, "
-        "they are kept for an hour. c: compiled code came from the cache. The rest: imports, device, "
-        "profiling, the next probe."
+        "node: until it is scheduled, with the wait for a machine. (image): pulling it, a part of the next; - "
+        "if no event tells, they are kept for an hour. process: until it runs, with volumes. c: compiled code "
+        "came from the cache. rest: imports, device, profiling, the next probe."
     )
 
 
