@@ -82,9 +82,9 @@ def show(found: Sequence[StartUp], console: Console) -> None:
         table.add_row(restarted + item.pod, *figures)
     console.print(table)
     console.print(
-        "node: until it is scheduled, with the wait for a machine. (image): pulling it, a part of the next; - "
-        "if no event tells, they are kept for an hour. process: until it runs, with volumes. c: compiled code "
-        "came from the cache. rest: imports, device, profiling, the next probe."
+        "node: until it is scheduled, with the wait for a machine. (image): pulling it, a part of the next; "
+        "- if no event tells, they are kept for an hour. process: until it runs, with volumes. c: compiled "
+        "code came from the cache. rest: imports, device, profiling, the next probe."
     )
 
 
