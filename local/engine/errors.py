@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 from starlette.responses import Response
 
 MAX_REPORTED = 10
@@ -110,29 +111,25 @@ def wrong_content_type() -> ApiError:
 
 def wrong_fields(error: ValidationError) -> ApiError:
     """What pydantic found, as vLLM words it."""
-    first = error.errors(include_url=False, include_context=False)[0]
-    if first["type"] == "model_type":
-        return _not_an_object(first["input"])
-    problems = [
-        {
-            "type": each["type"],
-            "loc": ".".join(["body", *(str(part) for part in each["loc"] if _is_field(part))]),
-            "msg": each["msg"],
-            "input": _summary(each["input"]),
+    return _validation_error([_problem(each) for each in error.errors(include_url=False)])
+
+
+def _problem(found: ErrorDetails) -> dict[str, Any]:
+    if found["type"] == "model_type":
+        # FastAPI reads bodies from attributes, too, and says so.
+        return {
+            "type": "model_attributes_type",
+            "loc": "body",
+            "msg": "Input should be a valid dictionary or object to extract fields from",
+            "input": _summary(found["input"]),
         }
-        for each in error.errors(include_url=False, include_context=False)
-    ]
-    return _validation_error(problems)
-
-
-def _not_an_object(body: object) -> ApiError:
     problem = {
-        "type": "model_attributes_type",
-        "loc": "body",
-        "msg": "Input should be a valid dictionary or object to extract fields from",
-        "input": _summary(body),
+        "type": found["type"],
+        "loc": ".".join(["body", *(str(part) for part in found["loc"] if _is_field(part))]),
+        "msg": found["msg"],
+        "input": _summary(found["input"]),
     }
-    return _validation_error([problem])
+    return {**problem, "ctx": found["ctx"]} if "ctx" in found else problem
 
 
 def _validation_error(problems: Sequence[dict[str, Any]]) -> ApiError:

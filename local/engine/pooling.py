@@ -7,7 +7,7 @@ import struct
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, RootModel
 
 from local.engine.engine_loop import Choice, Request
 from local.engine.errors import ApiError, bad_request, bad_value, not_emulated
@@ -45,10 +45,9 @@ class PoolingRequest(BaseModel):
 
 
 class EmbeddingRequest(PoolingRequest):
-    """POST /v1/embeddings."""
+    """POST /v1/embeddings, of texts or token ids."""
 
-    input: list[TokenId] | list[list[TokenId]] | str | list[str] | None = None
-    messages: list[Any] | None = None
+    input: list[TokenId] | list[list[TokenId]] | str | list[str]
     encoding_format: Literal["float", "base64", "bytes", "bytes_only"] = "float"
     embed_dtype: Literal["float32", "float16", "bfloat16", "fp8_e4m3", "fp8_e5m2"] = "float32"
     endianness: Literal["native", "big", "little"] = "native"
@@ -56,10 +55,6 @@ class EmbeddingRequest(PoolingRequest):
 
     def prompts(self) -> list[Prompt]:
         """The texts. Raises ApiError if there are none."""
-        if self.input is None:
-            if self.messages is not None:
-                raise not_emulated("messages", "embeddings are made of texts and token ids")
-            raise bad_request("input: Field required", "input")
         if isinstance(self.input, str):
             return [_ended(self.input)]
         prompts = [
@@ -151,27 +146,40 @@ class RerankRequest(ScoringRequest):
         return self.query, self.documents
 
 
-class ScoreRequest(ScoringRequest):
-    """POST /score, /v1/score. The two sides have four pairs of names; the first pair that is whole counts."""
-
-    queries: Texts | None = None
-    documents: Texts | None = None
-    items: Texts | None = None
-    data_1: Texts | None = None
-    data_2: Texts | None = None
-    text_1: Texts | None = None
-    text_2: Texts | None = None
+class ScoreOfQueries(ScoringRequest):
+    queries: Texts
+    documents: Texts
 
     def sides(self) -> tuple[Texts, Texts]:
-        for first, second in (
-            (self.queries, self.documents),
-            (self.queries, self.items),
-            (self.data_1, self.data_2),
-            (self.text_1, self.text_2),
-        ):
-            if first is not None and second is not None:
-                return first, second
-        raise bad_request("queries and documents are required", "queries")
+        return self.queries, self.documents
+
+
+class ScoreOfItems(ScoringRequest):
+    queries: Texts
+    items: Texts
+
+    def sides(self) -> tuple[Texts, Texts]:
+        return self.queries, self.items
+
+
+class ScoreOfData(ScoringRequest):
+    data_1: Texts
+    data_2: Texts
+
+    def sides(self) -> tuple[Texts, Texts]:
+        return self.data_1, self.data_2
+
+
+class ScoreOfTexts(ScoringRequest):
+    text_1: Texts
+    text_2: Texts
+
+    def sides(self) -> tuple[Texts, Texts]:
+        return self.text_1, self.text_2
+
+
+class ScoreRequest(RootModel[ScoreOfQueries | ScoreOfItems | ScoreOfData | ScoreOfTexts]):
+    """POST /score, /v1/score. The two sides have four pairs of names."""
 
 
 def _ended(text: str) -> Prompt:

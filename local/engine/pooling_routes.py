@@ -74,7 +74,7 @@ class PoolingRoutes:
         )
 
     async def score(self, http: HttpRequest) -> Response:
-        asked = parsed(ScoreRequest, await json_body(http))
+        asked = parsed(ScoreRequest, await json_body(http)).root
         pairs, request = await self.scored(http, asked)
         if request is None:
             return Response(status_code=CALLER_LEFT_STATUS)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from local.engine.comparison.differences import Verdict, all_differences, judge, known_differences
 from local.engine.comparison.environment import VLLM_VERSION, EnvironmentUnavailable
+from local.engine.comparison.exchanges import Shape, differences
 from local.engine.comparison.facts import (
     Inspection,
     inspect,
@@ -17,6 +18,7 @@ from local.engine.comparison.facts import (
     write_flags,
     write_observed,
 )
+from local.engine.comparison.pooling import POOLING_ENGINES, observe_answers, write_observed_answers
 from local.engine.comparison.rendered import CommandLine, rendered_command_lines
 from local.engine.comparison.servers import ServerFailed, emulator, real_vllm
 from local.paths import LOGS
@@ -70,9 +72,17 @@ def main(arguments: Sequence[str]) -> int:
         inspection = inspect([command.arguments for command in commands])
         with real_vllm() as server:
             real = observe(server)
+        real_answers: dict[str, Shape] = {}
+        emulated_answers: dict[str, Shape] = {}
+        for engine in POOLING_ENGINES:
+            with real_vllm(*engine.vllm_flags) as server:
+                real_answers |= observe_answers(engine, server)
+            with emulator(*engine.emulator_flags, model=engine.emulated_model) as server:
+                emulated_answers |= observe_answers(engine, server)
         if options.write_facts:
             write_flags(inspection)
             write_observed(real)
+            write_observed_answers(real_answers)
         with emulator() as server:
             emulated = observe(server)
     except (EnvironmentUnavailable, ServerFailed) as error:
@@ -82,6 +92,7 @@ def main(arguments: Sequence[str]) -> int:
         **refused_commands(commands, inspection),
         **flag_differences(inspection),
         **all_differences(real, emulated),
+        **differences(real_answers, emulated_answers),
     }
     verdict = judge(found)
     options.report.parent.mkdir(parents=True, exist_ok=True)

@@ -49,7 +49,7 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def real_vllm() -> Iterator[RunningServer]:
+def real_vllm(*flags: str) -> Iterator[RunningServer]:
     """A real vLLM with a tiny random model."""
     python = real_vllm_python()
     with tempfile.TemporaryDirectory(prefix="tiny-model-") as folder:
@@ -57,17 +57,17 @@ def real_vllm() -> Iterator[RunningServer]:
         port = free_port()
         command = [*LOW_PRIORITY, str(python), "-m", "vllm.entrypoints.openai.api_server"]
         command += ["--model", str(model), "--load-format", "dummy", "--enforce-eager", "--dtype", "float32"]
-        command += ["--served-model-name", SERVED_NAME, "--host", "127.0.0.1", "--port", str(port)]
+        command += ["--served-model-name", SERVED_NAME, "--host", "127.0.0.1", "--port", str(port), *flags]
         with _running(command, real_vllm_environment(), port, Path(folder) / "log"):
             yield RunningServer(f"http://127.0.0.1:{port}", str(model))
 
 
 @contextlib.contextmanager
-def emulator() -> Iterator[RunningServer]:
+def emulator(*flags: str, model: str = EMULATED_MODEL) -> Iterator[RunningServer]:
     """The emulator with the same name and context length."""
     port = free_port()
-    command = [sys.executable, "-m", "local.engine", EMULATED_MODEL, "--served-model-name", SERVED_NAME]
-    command += ["--max-model-len", str(CONTEXT)]
+    command = [sys.executable, "-m", "local.engine", model, "--served-model-name", SERVED_NAME]
+    command += ["--max-model-len", str(CONTEXT), *flags]
     environment = {
         **os.environ,
         "EMULATOR_LISTEN": f"127.0.0.1:{port}",
@@ -78,7 +78,7 @@ def emulator() -> Iterator[RunningServer]:
         tempfile.TemporaryDirectory(prefix="emulator-") as folder,
         _running(command, environment, port, Path(folder) / "log"),
     ):
-        yield RunningServer(f"http://127.0.0.1:{port}", EMULATED_MODEL)
+        yield RunningServer(f"http://127.0.0.1:{port}", model)
 
 
 @contextlib.contextmanager

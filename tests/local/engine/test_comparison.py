@@ -11,8 +11,14 @@ import pytest
 
 from local.engine.comparison import metric_families
 from local.engine.comparison.differences import all_differences, judge, known_differences
-from local.engine.comparison.exchanges import EXCHANGES
+from local.engine.comparison.exchanges import EXCHANGES, Shape, differences
 from local.engine.comparison.facts import Observed, observe, read_observed
+from local.engine.comparison.pooling import (
+    POOLING_ENGINES,
+    exchange_names,
+    observe_answers,
+    read_observed_answers,
+)
 from local.engine.comparison.servers import emulator
 from local.engine.comparison.tiny_model import byte_alphabet, write_tiny_model
 
@@ -38,8 +44,21 @@ def emulated() -> Iterator[Observed]:
         yield observe(server)
 
 
-def test_the_emulator_differs_from_vllm_only_where_it_says_so(real: Observed, emulated: Observed):
-    verdict = judge(all_differences(real, emulated))
+@pytest.fixture(scope="module")
+def emulated_answers() -> dict[str, Shape]:
+    """Of engines that embed or rerank."""
+    found: dict[str, Shape] = {}
+    for engine in POOLING_ENGINES:
+        with emulator(*engine.emulator_flags, model=engine.emulated_model) as server:
+            found |= observe_answers(engine, server)
+    return found
+
+
+def test_the_emulator_differs_from_vllm_only_where_it_says_so(
+    real: Observed, emulated: Observed, emulated_answers: dict[str, Shape]
+):
+    answers = differences(read_observed_answers(), emulated_answers)
+    verdict = judge({**all_differences(real, emulated), **answers})
     assert dict(verdict.unexpected) == {}
     assert verdict.gone == ()
 
@@ -47,6 +66,7 @@ def test_the_emulator_differs_from_vllm_only_where_it_says_so(real: Observed, em
 def test_the_observation_is_of_a_whole_vllm(real: Observed):
     assert len([name for name in real.idle if name.startswith("vllm:")]) > 60
     assert set(real.answers) == {exchange.name for exchange in EXCHANGES}
+    assert set(read_observed_answers()) == exchange_names()
 
 
 def test_a_difference_is_found(real: Observed):
