@@ -293,6 +293,16 @@ def error_replies() -> Document:
                 unavailable,
                 retry_after=RETRY_AFTER_SECONDS,
             ),
+            # CONNECT with a body, and framings that HTTP/1.1 has in theory: no fault of the server.
+            {
+                **_reply(
+                    _status("EQ", 501),
+                    "invalid_request_error",
+                    "not_supported",
+                    "Not supported: CONNECT, and bodies that are neither chunked nor of a given length.",
+                ),
+                "status_code": 400,
+            },
             _reply(_status("GE", 500), "server_error", "internal_error"),
             _reply(_status("GE", 400), "invalid_request_error", route_code),
         ]

@@ -19,14 +19,23 @@ class Reply:
     body: bytes
 
 
+ANSWER_SECONDS = 20
+UNANSWERED_SECONDS = 1
+"""CONNECT without a body opens a tunnel that nobody fills: the gateway waits for more, for a minute."""
+
+
 def exchange(address: str, sent: Sent) -> Reply:
     host, _, port = address.rpartition(":")
-    with socket.create_connection((host, int(port)), timeout=20) as connection:
+    seconds = UNANSWERED_SECONDS if sent.method == "CONNECT" else ANSWER_SECONDS
+    with socket.create_connection((host, int(port)), timeout=seconds) as connection:
         connection.sendall(sent.raw())
         response = http.client.HTTPResponse(connection, method=sent.method)
         try:
             response.begin()
         except (http.client.BadStatusLine, ConnectionResetError):
+            return Reply(None, {}, b"")
+        except TimeoutError:
+            assert sent.method == "CONNECT", sent
             return Reply(None, {}, b"")
         body = response.read()
         return Reply(response.status, {k.lower(): v for k, v in response.getheaders()}, body)
