@@ -9,7 +9,7 @@ from typing import Any
 
 from local.pulumi.provider import inputs as program_inputs
 from local.pulumi.provider import state
-from local.pulumi.provider.api import ApiError, Unreachable
+from local.pulumi.provider.api import ApiError, GroupVersionKind, Unreachable
 from local.pulumi.provider.differences import (
     Change,
     Difference,
@@ -19,7 +19,8 @@ from local.pulumi.provider.differences import (
     lookup,
     parse_path,
 )
-from local.pulumi.provider.naming import field_manager
+from local.pulumi.provider.naming import annotation, field_manager
+from local.pulumi.provider.readiness import REPLACE_UNREADY, judge
 from local.pulumi.provider.replacement import forcing, immutable_fields, must_delete_first, refused_fields
 from local.pulumi.provider.session import Session
 from local.pulumi.provider.state import State
@@ -54,7 +55,29 @@ def diff(session: Session, outputs: Mapping[str, Any], news: Properties, ignored
         found, refused = _ask_server(session, new, saved, found, ignored)
         fields += refused
     replacing = forcing(found, new, saved.live, fields)
+    if _is_unready_and_to_be_replaced(session, new, saved):
+        unready = Difference(("metadata", "annotations", REPLACE_UNREADY), Change.UPDATE)
+        found, replacing = [*found, unready], [*replacing, unready]
     return Diff(tuple(found), tuple(replacing), bool(replacing) and must_delete_first(new, saved.live))
+
+
+def _is_unready_and_to_be_replaced(session: Session, new: Object, saved: State) -> bool:
+    """Whether this is a Job that has not completed and says by annotation that an update replaces it then.
+
+    The official plugin knows the annotation for Jobs only, and looks at the Job as it is now.
+    """
+    kind = GroupVersionKind.of(new)
+    if (kind.group, kind.kind) != ("batch", "Job") or annotation(new, REPLACE_UNREADY) != "true":
+        return False
+    metadata = saved.live["metadata"]
+    try:
+        served = session.served(saved.live)
+        live = (
+            None if served is None else session.api.find(served, metadata.get("namespace"), metadata["name"])
+        )
+    except (Unreachable, ApiError):
+        return False
+    return live is not None and not judge(new, live).ready
 
 
 def _align_namespaces(session: Session, new: Object, saved: State) -> None:

@@ -14,6 +14,7 @@ from local.pulumi.provider.values import Object
 SKIP_AWAIT: Final = "pulumi.com/skipAwait"
 TIMEOUT_SECONDS: Final = "pulumi.com/timeoutSeconds"
 WAIT_FOR: Final = "pulumi.com/waitFor"
+REPLACE_UNREADY: Final = "pulumi.com/replaceUnready"
 DELETION_PROPAGATION: Final = "pulumi.com/deletionPropagationPolicy"
 
 DEFAULT_TIMEOUT_SECONDS: Final = 600.0

@@ -54,6 +54,18 @@ def test_a_failed_job_shows_what_its_container_said(project: Project):
     assert "container main ended with exit code 3: route `chat` answers 404" in output
 
 
+def test_a_failed_job_is_replaced_by_the_next_update_if_it_says_so(project: Project):
+    project.write(NAMESPACE + job(selector=NOWHERE, activeDeadlineSeconds=1))
+    project.fail("up", "--yes", "--skip-preview")
+    assert project.steps().get("once", "same") != "replace"
+    annotations = {"pulumi.com/replaceUnready": "true"}
+    project.write(NAMESPACE + job(selector=NOWHERE, annotations=annotations, activeDeadlineSeconds=1))
+    uid = project.resources()["once"]["outputs"]["metadata"]["uid"]
+    project.fail("up", "--yes", "--skip-preview")
+    again = project.resources()["once"]["outputs"]["metadata"]["uid"]
+    assert again != uid
+
+
 def test_pods_that_may_not_be_created_are_explained_although_there_are_none(project: Project):
     labels = {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}
     restricted = NAMESPACE.replace('{"name": namespace}', f'{{"name": namespace, **{labels!r}}}')
