@@ -81,11 +81,11 @@ def test_a_destroy_removes_pods_before_machines_and_machines_before_their_class(
 
 
 def test_the_verification_comes_after_everything_else(local: Recording):
-    job = next(resource for resource in local if resource.inputs.get("kind") == "Job")
+    job = local.one("Job", job_name(local))
     own = [resource for resource in local if resource.parent == job.parent]
     components = [resource for resource in local if resource.component]
     assert urns(list(local)) - local.behind(job) == urns(own) - local.behind(job)
-    assert len(components) == 12
+    assert len(components) == 15
 
 
 def test_outputs(local: Recording):
@@ -110,7 +110,7 @@ def test_namespaces_refuse_pods_below_the_restricted_standard(local: Recording):
 
 def test_every_pod_meets_the_restricted_standard(local: Recording):
     assert [name for name, _ in pods(local)][:1] == ["gateway"]
-    assert len(pods(local)) == 4
+    assert len(pods(local)) == 6
     for name, spec in pods(local):
         assert_restricted(name, spec)
 
@@ -121,7 +121,7 @@ def assert_restricted(name: str, spec: dict[str, Any]) -> None:
     assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     assert spec["automountServiceAccountToken"] is False
     assert spec["serviceAccountName"] not in ("", "default")
-    for container in spec["containers"]:
+    for container in [*(spec.get("initContainers") or []), *spec["containers"]]:
         security = container["securityContext"]
         assert security["allowPrivilegeEscalation"] is False
         assert security["capabilities"] == {"drop": ["ALL"]}
@@ -131,12 +131,13 @@ def assert_restricted(name: str, spec: dict[str, Any]) -> None:
 
 def test_model_pods_find_their_pool_and_other_pods_the_system_machines(local: Recording):
     selectors = {name: spec["nodeSelector"] for name, spec in pods(local)}
-    job = next(name for name in selectors if name.startswith("verify-"))
+    jobs = [name for name in selectors if name.startswith(("verify-", "stage-"))]
+    assert len(jobs) == 3
     assert selectors == {
         "chat": {NODE_POOL_LABEL: "l4"},
         "chat-large": {NODE_POOL_LABEL: "rtx-pro-6000"},
         "gateway": {NODE_POOL_LABEL: "system"},
-        job: {NODE_POOL_LABEL: "system"},
+        **{job: {NODE_POOL_LABEL: "system"} for job in jobs},
     }
 
 
@@ -165,7 +166,7 @@ def test_the_batch_follows_from_the_service_level_unless_it_is_given(tmp_path: P
 def test_a_kubeconfig_without_prometheus_says_what_to_do(tmp_path: Path):
     stack = stack_on(tmp_path / "kubeconfig")
     (tmp_path / "kubeconfig").write_text("apiVersion: v1\nkind: Config\n", encoding="utf-8")
-    with pytest.raises(pulumi.RunError, match="does not say where Prometheus is"):
+    with pytest.raises(pulumi.RunError, match="does not say where Prometheus and the hub are"):
         run(stack)
 
 
@@ -178,7 +179,9 @@ def test_a_surge_replica_only_where_the_pool_has_room_for_it(tmp_path: Path, max
 
 
 def job_name(recording: Recording) -> str:
-    return next(r.inputs["metadata"]["name"] for r in recording if r.inputs.get("kind") == "Job")
+    """Of the verification; staging Jobs are called otherwise."""
+    found = [r.inputs["metadata"]["name"] for r in recording if r.inputs.get("kind") == "Job"]
+    return next(name for name in found if name.startswith("verify-"))
 
 
 def test_the_verification_runs_again_only_when_something_changed(tmp_path: Path):
