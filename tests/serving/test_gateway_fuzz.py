@@ -16,12 +16,13 @@ from typing import Any
 import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from serving.envoy.paths import TASK_PATHS
 from serving.served import CanaryRoute, ServedModel, Task
+from serving.tokens import EVERY_MODEL
 from tests.serving.fuzz.exchange import Reply, exchange
 from tests.serving.fuzz.requests import Sent, requests
+from tests.serving.fuzz.tokens import Tokens
 from tests.serving.gateway_process import Gateway, running
 from tests.serving.recording_server import Received, Recorder, recording
 
@@ -51,11 +52,16 @@ MEANT = {
 """What a client may send as `model`, and the upstreams that it means. None of them ever refuses, so none
 needs its fallback."""
 
+RIGHTS = {name: "chat" if name == "Org/Chat:latest" else name for name in MEANT}
+"""The right in a token that opens each name."""
+
 TASKS: Mapping[str, Task] = {
     **dict.fromkeys(UPSTREAMS, "generate"),
     "embedder": "embed",
     "reranker": "rerank",
 }
+
+TOKENS = Tokens()
 
 EXAMPLES = int(os.environ.get("LLM_PLATFORM_FUZZ_EXAMPLES", "1500"))
 """Half a minute; hypothesis draws new ones on every run."""
@@ -63,10 +69,11 @@ EXAMPLES = int(os.environ.get("LLM_PLATFORM_FUZZ_EXAMPLES", "1500"))
 
 @dataclass(frozen=True)
 class Platform:
-    """gateway: a running Envoy. upstreams: what stands behind it, by model."""
+    """gateway: a running Envoy. upstreams: what stands behind it, by model. tokens: None if it demands none."""
 
     gateway: Gateway
     upstreams: Mapping[str, Recorder]
+    tokens: Tokens | None
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +81,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     with recording(*UPSTREAMS) as upstreams:
         backends = {name: [recorder.port] for name, recorder in upstreams.items()}
         with running(tmp_path_factory.mktemp("gateway"), backends, LIMIT, models=MODELS) as gateway:
-            yield Platform(gateway, upstreams)
+            yield Platform(gateway, upstreams, tokens=None)
 
 
 def models_in(body: bytes) -> set[object]:
@@ -100,6 +107,8 @@ def judge(platform: Platform, sent: Sent, reply: Reply) -> None:
     assert len(arrived) <= 1, "sent to more than one engine, or twice"
     for name, request in arrived:
         judge_arrived(name, request)
+        if platform.tokens is not None:
+            judge_rights(platform.tokens, sent, request)
     if arrived:
         assert reply.status == 200
     elif reply.status is not None and reply.status >= 400:
@@ -115,6 +124,15 @@ def judge_arrived(upstream: str, request: Received) -> None:
     assert not received & {"authorization", "cookie"}
 
 
+def judge_rights(tokens: Tokens, sent: Sent, request: Received) -> None:
+    """Some Authorization header of the request opens what its body names."""
+    given = [value for name, value in sent.headers if name == "Authorization"]
+    opened = [tokens.rights.get(value, frozenset[str]()) for value in given]
+    for name in models_in(request.body):
+        right = RIGHTS[str(name)]
+        assert any({right, EVERY_MODEL} & rights for rights in opened), (sent, right)
+
+
 def judge_error(sent: Sent, reply: Reply) -> None:
     if sent.method == "HEAD" or not reply.body:
         return
@@ -128,6 +146,6 @@ def judge_error(sent: Sent, reply: Reply) -> None:
     deadline=None,
     suppress_health_check=(HealthCheck.too_slow, HealthCheck.data_too_large),
 )
-@given(sent=requests(st.none()))
+@given(sent=requests(TOKENS.authorizations()))
 def test_whatever_is_sent(platform: Platform, sent: Sent):
     judge(platform, sent, exchange(platform.gateway.clients, sent))
