@@ -69,7 +69,7 @@ EXAMPLES = int(os.environ.get("LLM_PLATFORM_FUZZ_EXAMPLES", "1500"))
 
 @dataclass(frozen=True)
 class Platform:
-    """gateway: a running Envoy. upstreams: what stands behind it, by model. tokens: None if none is needed."""
+    """gateway: a running Envoy. upstreams: what stands behind it, by model. tokens: or None without."""
 
     gateway: Gateway
     upstreams: Mapping[str, Recorder]
