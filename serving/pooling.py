@@ -117,7 +117,8 @@ def inputs_in_system(batch: float, alpha_ms: float, each_ms: float, inputs: int,
     """Inputs in a replica that runs at TARGET_UTILIZATION of what it can: being served, and waiting.
 
     Served: b of b / (alpha + b S) = u B / (alpha + B S), or on average half of the call that is served.
-    Waiting: u^2 / (2 (1 - u)) calls, the mean of M/D/1. The emulator's scheduler had 0.7 to 1.7 times the sum.
+    Waiting: u^2 / (2 (1 - u)) calls, the mean of M/D/1. The emulator's scheduler had 0.7 to 1.7 times their
+    sum.
     """
     share = TARGET_UTILIZATION * kept
     computed = share * batch * alpha_ms / (alpha_ms + (1 - share) * batch * each_ms)
