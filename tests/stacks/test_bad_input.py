@@ -165,7 +165,6 @@ def test_a_model_that_sleeps_has_no_hot_replicas():
 def test_weights_that_leave_no_room_for_a_request():
     values = changed("models.0.model", "Qwen/Qwen3-32B")
     values["models"][0]["quantization"] = "fp8"
-    del values["models"][0]["revision"]
     (line,) = problems(values)
     assert "models[0].tensor_parallel: 1 is not enough" in line
     assert "1 x nvidia-l4" in line
@@ -180,9 +179,8 @@ def test_duplicate_pool_names():
 def test_a_missing_key_is_named_with_its_meaning():
     values = local_values()
     del values["models"][0]["slo"]["availability"]
-    assert problems(values) == [
-        "models[0].slo.availability: required key is missing (share of requests answered, above 0 and below 1)"
-    ]
+    meaning = "share of requests answered, above 0 and below 1"
+    assert problems(values) == [f"models[0].slo.availability: required key is missing ({meaning})"]
 
 
 def test_all_mistakes_are_listed_at_once():
