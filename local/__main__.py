@@ -15,6 +15,7 @@ from local.cluster.supervision import SupervisionError
 from local.pulumi.install import InstallationError
 from local.status import print_status
 from local.toolchain.sources import ToolFailure
+from stacks.signing_keys import KeyFileError
 
 DEFAULT_COLD_START_SCALE = 0.05
 """An engine that takes two minutes to load on a GPU is ready here in six seconds: the stages show."""
@@ -35,7 +36,7 @@ def main() -> int:
     )
     commands.add_parser("status", help="processes, addresses, nodes and pods")
     commands.add_parser("down", help="end every process and remove the state folder")
-    commands.add_parser("env", help="shell exports for pulumi and kubectl")
+    commands.add_parser("env", help="shell exports for pulumi, kubectl and OpenAI clients")
     arguments = parser.parse_args()
     console = Console(soft_wrap=True, highlight=False)
     try:
@@ -59,6 +60,7 @@ def main() -> int:
         ControlPlaneError,
         SupervisionError,
         InstallationError,
+        KeyFileError,
         up.DeployError,
     ) as failure:
         Console(stderr=True, soft_wrap=True).print(f"[red]error[/red]: {failure}", highlight=False)

@@ -34,7 +34,7 @@ from local.bench_stack import stack_file  # noqa: E402
 from local.cluster import cluster  # noqa: E402
 from local.engine.benchmark import Plan, Result  # noqa: E402
 from local.engine.benchmark import measure as throughput  # noqa: E402
-from local.paths import BIN, KUBECONFIG, ROOT, STATE  # noqa: E402
+from local.paths import BIN, ROOT, STATE  # noqa: E402
 from local.up import STACK, environment, stack_options  # noqa: E402
 
 SIZES = (1, 10, 50)
@@ -172,7 +172,7 @@ tokens per event.
 
 def _deployment(models: int) -> Deployment:
     config = Path(_FOLDER.name) / f"Pulumi.{models}-models.yaml"
-    config.write_text(stack_file(models, KUBECONFIG))
+    config.write_text(stack_file(models))
     options = ["--stack", STACK, "--config-file", str(config)]
     with _program_memory() as peak:
         return Deployment(

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import yaml
 
 from local.paths import ROOT
+from local.token import with_own_files
 
 
-def stack_file(models: int, kubeconfig: Path) -> str:
+def stack_file(models: int) -> str:
     """A stack file for Pulumi's --config-file: `models` models, each one replica on its own L4 machine."""
     document = yaml.safe_load((ROOT / "stacks" / "Pulumi.local.yaml").read_text())
-    config = document["config"]
-    config["llm-platform:cluster"]["kubeconfig"] = str(kubeconfig)
+    config = document["config"] = with_own_files(document["config"])
     small = config["llm-platform:models"][0]
     pool = next(row for row in config["llm-platform:node_pools"] if row["name"] == small["node_pool"])
     pool["max_nodes"] = models + 1

@@ -15,7 +15,9 @@ from local.cluster import cluster
 from local.cluster.cluster import Cluster, ClusterError
 from local.cluster.processes import leftovers
 from local.paths import BIN, KUBECONFIG, LOGS, PODS, ROOT
+from local.token import authorization
 from local.up import DeployError, gateway_address
+from stacks.signing_keys import KeyFileError
 
 
 def print_status(console: Console) -> int:
@@ -50,10 +52,10 @@ def print_status(console: Console) -> int:
         console.print(running.kubectl("get", "nodes,nodeclaims", "-o", "wide").rstrip())
         console.print(running.kubectl("get", "deployments,jobs,pods", "-A").rstrip())
         gateway = gateway_address(running)
-        answer = httpx.get(f"{gateway}/v1/models", timeout=5.0, trust_env=False)
+        answer = httpx.get(f"{gateway}/v1/models", headers=authorization(), timeout=5.0, trust_env=False)
         models = ", ".join(row["id"] for row in answer.raise_for_status().json()["data"])
         console.print(f"gateway {gateway}/v1 serves {models}")
-    except (ClusterError, DeployError, httpx.HTTPError) as error:
+    except (ClusterError, DeployError, KeyFileError, httpx.HTTPError) as error:
         console.print(f"[yellow]{error}[/yellow]")
     console.print(f"logs of processes: {_shown(LOGS)}, of pods: {_shown(PODS)}")
     return 0 if all(state.state == "RUNNING" for state in states) else 1

@@ -17,12 +17,16 @@ from rich.console import Console
 from rich.table import Table
 
 from local.cluster import cluster
-from local.cluster.cluster import Cluster
-from local.paths import BIN, KUBECONFIG, ROOT, STATE
+from local.cluster.cluster import Cluster, ClusterError
+from local.paths import BIN, JWKS, ROOT, STATE
 from local.pulumi import install
+from local.token import STACK, authorization, ensure_key, token, with_own_files
 from local.toolchain.obtain import Toolchain, obtain
+from stacks.load import from_file
 
-STACK = "local"
+PERSON = "me"
+"""Team of the tokens for whoever sits at this machine."""
+
 FIRST_TOKEN_SECONDS = 30.0
 
 
@@ -67,6 +71,7 @@ def bring_up_cluster(
             console.print(line)
         cluster.link_tool("pulumi", installation.pulumi)
         _pulumi("stack", "select", "--create", STACK)
+    ensure_key()
     return running, toolchain
 
 
@@ -95,22 +100,24 @@ def bring_up(console: Console, cold_start_scale: float) -> int:
     console.print(watch.table())
     console.print(
         f"OpenAI-compatible gateway: [bold]{gateway}/v1[/bold]   (models and examples: README.md)\n"
-        'kubectl and pulumi for this cluster: eval "$(make -s env)"'
+        f"a token, which clients send as their API key: make token TEAM={PERSON}\n"
+        f'  curl {gateway}/v1/models -H "Authorization: Bearer $(make -s token TEAM={PERSON})"\n'
+        'kubectl, pulumi and OpenAI clients for this cluster: eval "$(make -s env)"'
     )
     return 0
 
 
 def stack_options() -> list[str]:
-    """Pulumi's options for the local stack, with this state folder's cluster.
+    """Pulumi's options for the local stack, with this state folder's cluster and keys.
 
     The stack file names the checkout's own `.local`. Another folder (tests, benchmarks) gets a copy of
-    the file with its kubeconfig in it, so that the program never has to ask which cluster is meant.
+    the file with its own files in it, so that the program never has to ask which cluster is meant.
     """
     if STATE == ROOT / ".local":
         return ["--stack", STACK]
     path = STATE / f"Pulumi.{STACK}.yaml"
     document = yaml.safe_load((ROOT / "stacks" / path.name).read_text())
-    document["config"]["llm-platform:cluster"]["kubeconfig"] = str(KUBECONFIG)
+    document["config"] = with_own_files(document["config"])
     path.write_text(yaml.safe_dump(document, sort_keys=False))
     return ["--stack", STACK, "--config-file", str(path)]
 
@@ -131,9 +138,10 @@ def gateway_address(running: Cluster) -> str:
 
 
 def _first_tokens(console: Console, gateway: str) -> None:
-    with httpx.Client(base_url=gateway, timeout=FIRST_TOKEN_SECONDS, trust_env=False) as client:
-        models = [row["id"] for row in client.get("/v1/models").raise_for_status().json()["data"]]
-        for model in models:
+    with httpx.Client(
+        base_url=gateway, headers=authorization(), timeout=FIRST_TOKEN_SECONDS, trust_env=False
+    ) as client:
+        for model in (row.name for row in from_file(STACK).models if row.task == "generate"):
             started = time.monotonic()
             body = {
                 "model": model,
@@ -161,8 +169,20 @@ def environment() -> dict[str, str]:
 
 
 def shell_exports() -> str:
-    """The same for a shell: `eval "$(make -s env)"`."""
-    return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in _own_environment().items())
+    """The same for a shell, and what OpenAI clients read: `eval "$(make -s env)"`."""
+    exports = {**_own_environment(), **_openai_environment()}
+    return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in exports.items())
+
+
+def _openai_environment() -> dict[str, str]:
+    """Empty while there is no gateway: a shell is wanted before the first `pulumi up`, too."""
+    if not (BIN / "kubectl").exists() or not JWKS.exists():
+        return {}
+    try:
+        gateway = gateway_address(Cluster(BIN / "kubectl"))
+    except (ClusterError, DeployError):
+        return {}
+    return {"OPENAI_BASE_URL": f"{gateway}/v1", "OPENAI_API_KEY": token(PERSON)}
 
 
 def _own_environment() -> dict[str, str]:

@@ -29,6 +29,7 @@ from stacks.config import LocalCluster, Stack
 from stacks.load import PROJECT, STACKS, from_file
 from stacks.problems import StackError
 from stacks.recording import STACK_TYPE, record
+from stacks.signing_keys import KeyFileError, KeyFiles, key_files
 
 INPUTS_ONLY = (
     "Judged by inputs only: no cluster and no cloud was asked, so nothing is known about what would be "
@@ -127,7 +128,7 @@ def _unresolved() -> list[tuple[Image, Unresolved]]:
 def check(stack: Stack, name: str, configuration_file: Path | None) -> Verdict:
     """Judges `stack`. Raises pulumi.RunError, PackFailure or ConfigurationError."""
     with tempfile.TemporaryDirectory() as folder:
-        judged, scope = _recordable(stack, Path(folder) / "kubeconfig")
+        judged, scope = _recordable(stack, name, Path(folder))
         recording = record(lambda: program.export(program.build(judged)), stack=name)
     subjects = [
         Subject(item.type, item.name, item.urn, item.parent, item.inputs) for item in recording.resources
@@ -155,11 +156,15 @@ def check(stack: Stack, name: str, configuration_file: Path | None) -> Verdict:
     )
 
 
-def _recordable(stack: Stack, kubeconfig: Path) -> tuple[Stack, tuple[str, ...]]:
-    """The stack on a cluster that the recording can stand in for, and what that leaves unjudged."""
+def _recordable(stack: Stack, name: str, folder: Path) -> tuple[Stack, tuple[str, ...]]:
+    """The stack on a cluster that the recording can stand in for, and what that leaves unjudged.
+
+    Raises pulumi.RunError for public keys that the gateway must not get.
+    """
+    kubeconfig = folder / "kubeconfig"
     kubeconfig.write_text(yaml.safe_dump(_kubeconfig()), encoding="utf-8")
     cluster = stack.cluster
-    scope = [INPUTS_ONLY]
+    scope = [INPUTS_ONLY, *_keys_scope(key_files(name, stack))]
     if not isinstance(cluster, LocalCluster):
         scope.append(
             f"cluster.provider {cluster.provider}: the program does not build this cluster yet. Of it only "
@@ -175,7 +180,26 @@ def _recordable(stack: Stack, kubeconfig: Path) -> tuple[Stack, tuple[str, ...]]
         kubeconfig=str(kubeconfig),
         node_startup_seconds=node_startup_seconds,
     )
-    return stack.model_copy(update={"cluster": stand_in}), tuple(scope)
+    # Nobody who checks needs a private key; these are gone with the recording.
+    keys = KeyFiles(name, folder / "keys" / "jwks.json", folder / "keys")
+    keys.create()
+    tokens = stack.gateway.tokens.model_copy(update={"public_keys": str(keys.jwks)})
+    gateway = stack.gateway.model_copy(update={"tokens": tokens})
+    return stack.model_copy(update={"cluster": stand_in, "gateway": gateway}), tuple(scope)
+
+
+def _keys_scope(files: KeyFiles) -> list[str]:
+    """What to say of the stack's public keys. Raises pulumi.RunError for ones that are wrong."""
+    if not files.jwks.exists():
+        return [
+            f"gateway.tokens.public_keys: {files.jwks.name} does not exist yet, and an update would end with "
+            f"that (make key STACK={files.stack}). Judged with made-up keys."
+        ]
+    try:
+        files.public_keys()
+    except KeyFileError as error:
+        raise pulumi.RunError(f"gateway.tokens.public_keys: {error}") from None
+    return []
 
 
 def _kubeconfig() -> dict[str, object]:

@@ -21,6 +21,7 @@ import yaml
 from stacks import program
 from stacks.load import parse
 from tests.recording import record
+from tests.stacks.environments import with_files
 
 if TYPE_CHECKING:
     from local.cluster.cluster import Cluster
@@ -105,7 +106,7 @@ class Deployed:
         self.cluster.kubectl("rollout", "restart", f"deployment/{name}", "-n", namespace)
 
     def gateway(self) -> str:
-        """Address of the gateway's load balancer."""
+        """Address of the gateway's load balancer; `local.token` opens it."""
 
         def annotated() -> str | None:
             service = json.loads(
@@ -122,9 +123,13 @@ class Deployed:
 
 def manifests(kubeconfig: Path, values: dict[str, Any]) -> list[dict[str, Any]]:
     """The objects of KINDS that the program registers, in their order."""
-    cluster = {**values["cluster"], "kubeconfig": str(kubeconfig)}
-    stack = parse({**values, "cluster": cluster}, origin="test")
-    recording = record(lambda: program.export(program.build(stack)))
+    from local.paths import JWKS
+    from local.token import STACK, ensure_key
+
+    ensure_key()
+    stack = parse(with_files(values, kubeconfig, JWKS), origin="test")
+    # Under the name for which clients of this cluster get their tokens.
+    recording = record(lambda: program.export(program.build(stack)), stack=STACK)
     found = [resource.inputs for resource in recording if resource.inputs.get("kind") in KINDS]
     return sorted(found, key=lambda manifest: KINDS.index(manifest["kind"]))
 

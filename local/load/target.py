@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from infra.scheduling import NODE_POOL_LABEL
 from local.cluster import cluster
 from local.cluster.cluster import Cluster
 from local.cluster.ports import chosen
 from local.paths import BIN
+from local.token import authorization
 from local.up import gateway_address
 from stacks.config import Model, Stack
+from stacks.signing_keys import KeyFileError
 
 
 class TargetError(Exception):
@@ -19,9 +22,13 @@ class TargetError(Exception):
 
 @dataclass(frozen=True)
 class Target:
-    """gateway, prometheus: addresses on loopback. gpus: of one replica."""
+    """gateway, prometheus: addresses on loopback. authorization: header that the gateway wants.
+
+    gpus: of one replica.
+    """
 
     gateway: str
+    authorization: Mapping[str, str] = field(repr=False)
     prometheus: str
     model: Model
 
@@ -43,8 +50,13 @@ def find_target(stack: Stack, model: str) -> Target:
         raise TargetError(f"the stack has no model {model!r}; it has {', '.join(models)}")
     if models[model].task != "generate":
         raise TargetError(f"model {model!r} generates nothing (task {models[model].task}): choose another")
+    try:
+        header = authorization()
+    except KeyFileError as error:
+        raise TargetError(str(error)) from None
     return Target(
         gateway=gateway_address(Cluster(BIN / "kubectl")),
+        authorization=header,
         prometheus=f"http://127.0.0.1:{chosen().prometheus}",
         model=models[model],
     )

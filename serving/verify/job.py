@@ -84,9 +84,11 @@ class Verification(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self, provider=args.cluster.provider)
         script = SCRIPT.read_text(encoding="utf-8")
         run = f"verify-{fingerprint(args.configuration, script)}"
-        core.ConfigMap(f"{name}-script", metadata=_metadata(run), data={"verify.py": script}, opts=child)
-        # The component is registered after everything that it depends on.
-        token = self.urn.apply(lambda _: base64.b64encode(args.token().encode()).decode())
+        shown = core.ConfigMap(
+            f"{name}-script", metadata=_metadata(run), data={"verify.py": script}, opts=child
+        )
+        # The script is put in place after everything that this component depends on.
+        token = shown.id.apply(lambda _: base64.b64encode(args.token().encode()).decode())
         core.Secret(
             # One resource for each run: what an ignored field holds would survive even a replacement.
             f"{name}-token-{run.removeprefix('verify-')}",

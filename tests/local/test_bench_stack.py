@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import yaml
 
@@ -13,7 +11,7 @@ from stacks.load import PROJECT, parse
 
 @pytest.mark.parametrize("models", [1, 10, 50])
 def test_a_stack_of_any_size_is_accepted(models: int) -> None:
-    config = yaml.safe_load(stack_file(models, Path("kubeconfig")))["config"]
+    config = yaml.safe_load(stack_file(models))["config"]
     values = {
         key.removeprefix(f"{PROJECT}:"): value
         for key, value in config.items()

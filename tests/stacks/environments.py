@@ -12,6 +12,7 @@ import yaml
 from infra.local import KUBECONFIG_EXTENSION
 from stacks.config import Stack
 from stacks.load import PROJECT, STACKS, parse
+from tests.stacks.signing import write_keys
 
 KUBECONFIG = {
     "apiVersion": "v1",
@@ -63,10 +64,21 @@ def changed(path: str, value: object) -> dict[str, Any]:
 
 
 def stack_on(kubeconfig: Path, values: dict[str, Any] | None = None) -> Stack:
-    """An environment whose kubeconfig file exists, as the program demands."""
+    """An environment whose kubeconfig and keys exist, as the program demands; the keys lie beside it."""
     values = local_values() if values is None else values
     kubeconfig.write_text(yaml.safe_dump(KUBECONFIG), encoding="utf-8")
-    return parse({**values, "cluster": {**values["cluster"], "kubeconfig": str(kubeconfig)}}, origin="test")
+    jwks = write_keys(kubeconfig.parent / "keys")
+    return parse(with_files(values, kubeconfig, jwks), origin="test")
+
+
+def with_files(values: dict[str, Any], kubeconfig: Path, jwks: Path) -> dict[str, Any]:
+    """The environment with this cluster, and the keys of this JWKS."""
+    gateway = values["gateway"]
+    return {
+        **values,
+        "cluster": {**values["cluster"], "kubeconfig": str(kubeconfig)},
+        "gateway": {**gateway, "tokens": {**gateway["tokens"], "public_keys": str(jwks)}},
+    }
 
 
 AWS_CLUSTER = {

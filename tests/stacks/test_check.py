@@ -100,4 +100,6 @@ def test_every_shipped_stack_is_judged_in_a_few_seconds(capsys):
         assert check.main([name, "--json"]) == 0, name
         report = json.loads(capsys.readouterr().out)
         built_here = load.from_file(name).cluster.provider == "local"
-        assert len(report["scope"]) == (1 if built_here else 2)
+        # Whether keys have been made already differs from checkout to checkout.
+        scope = [line for line in report["scope"] if not line.startswith("gateway.tokens.public_keys: ")]
+        assert len(scope) == (1 if built_here else 2)

@@ -9,6 +9,7 @@ To update: `LLM_PLATFORM_UPDATE_GOLDEN=1 python -m pytest tests/stacks/test_gold
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +38,16 @@ _Dumper.add_representer(str, _text)
 
 
 def file_name(manifest: dict[str, Any]) -> str:
-    """`deployment-chat.yaml`; the hash in the names of one run of the verification is left out."""
-    name = manifest["metadata"]["name"]
-    name = "verify" if name.startswith("verify-") else name
+    """`deployment-chat.yaml`; the hash at the end of the names of a Job's run is left out."""
+    name = re.sub(r"^(verify|stage-.+|staging)-[0-9a-f]{10}$", r"\1", manifest["metadata"]["name"])
     return f"{manifest['kind'].lower()}-{name}.yaml"
+
+
+def shown(manifest: dict[str, Any]) -> dict[str, Any]:
+    """The manifest without what a Secret holds, which differs every time and belongs into no file."""
+    if manifest["kind"] != "Secret":
+        return manifest
+    return {**manifest, "data": dict.fromkeys(manifest["data"], "(secret)")}
 
 
 def warm_values() -> dict[str, Any]:
@@ -57,7 +64,7 @@ def rendered(folder: Path, values: dict[str, Any]) -> dict[str, str]:
     recording = record(lambda: program.export(program.build(stack)))
     manifests = [resource.inputs for resource in recording if "metadata" in resource.inputs]
     return {
-        file_name(manifest): yaml.dump(manifest, Dumper=_Dumper, sort_keys=True, width=110)
+        file_name(manifest): yaml.dump(shown(manifest), Dumper=_Dumper, sort_keys=True, width=110)
         for manifest in manifests
     }
 

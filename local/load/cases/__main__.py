@@ -26,6 +26,7 @@ from local.load.run import Run, execute
 from local.load.scenario import load_scenario
 from local.load.target import Target, TargetError, find_target
 from local.paths import BIN, KUBECONFIG, ROOT
+from local.token import with_own_files
 from local.up import STACK, DeployError, environment
 from stacks.load import from_file
 from stacks.problems import StackError
@@ -54,6 +55,7 @@ def main() -> int:
     arguments = parser.parse_args()
     console = Console(highlight=False, soft_wrap=True)
     original = yaml.safe_load((ROOT / "stacks" / f"Pulumi.{STACK}.yaml").read_text(encoding="utf-8"))
+    original["config"] = with_own_files(original["config"])
     results: list[Measured] = []
     chosen = [case for case in CASES if case.name in arguments.only]
     try:
@@ -70,7 +72,6 @@ def main() -> int:
                     _write(results, arguments.node_startup_seconds, arguments.json, arguments.report)
             finally:
                 console.print("the environment as it was")
-                original["config"]["llm-platform:cluster"]["kubeconfig"] = str(KUBECONFIG)
                 _deploy(original, Path(folder) / "original.yaml")
     except (CaseError, TargetError, StackError, DeployError, KubeconfigError) as error:
         console.print(f"[red]error[/red]: {error}")
@@ -94,7 +95,7 @@ def _measure(
     case: Case, original: Mapping[str, Any], node_startup: int, folder: Path, say: Callable[[str], None]
 ) -> Measured:
     scenario = load_scenario(case.scenario)
-    changed = variation(original, case, scenario.model, str(KUBECONFIG), node_startup)
+    changed = variation(original, case, scenario.model, node_startup)
     _deploy(changed, folder / f"{case.name}.yaml")
     target = find_target(from_file(STACK), scenario.model)
     uvloop.run(_until_ready(case, target, say))

@@ -62,15 +62,12 @@ CASES: Sequence[Case] = (
 
 
 def variation(
-    document: Mapping[str, Any], case: Case, model: str, kubeconfig: str, node_startup_seconds: int
+    document: Mapping[str, Any], case: Case, model: str, node_startup_seconds: int
 ) -> dict[str, Any]:
     """The stack file with this case's settings, and only `model` and its pool in it."""
     changed = copy.deepcopy(dict(document))
     config = changed["config"]
-    config[f"{PREFIX}:cluster"] |= {
-        "kubeconfig": kubeconfig,
-        "node_startup_seconds": node_startup_seconds,
-    }
+    config[f"{PREFIX}:cluster"]["node_startup_seconds"] = node_startup_seconds
     (chosen,) = (row for row in config[f"{PREFIX}:models"] if row["name"] == model)
     (pool,) = (row for row in config[f"{PREFIX}:node_pools"] if row["name"] == chosen["node_pool"])
     chosen |= {"scale_down_stabilization_seconds": SCALE_DOWN_SECONDS, **case.model}

@@ -85,7 +85,7 @@ def sample(
 def run(outcomes: Sequence[Outcome], samples: Sequence[Sample], seconds: float = 10.0) -> Run:
     return Run(
         scenario=load_scenario("smoke"),
-        target=Target("http://127.0.0.1:1", "http://127.0.0.1:2", model()),
+        target=Target("http://127.0.0.1:1", {}, "http://127.0.0.1:2", model()),
         api=cast(Api, None),
         client=cast(Client, None),
         arrivals=tuple(row.arrival for row in outcomes),

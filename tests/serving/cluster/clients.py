@@ -41,8 +41,10 @@ def traffic(url: str, model: str, users: int) -> Iterator[Traffic]:
 
 
 async def _all(url: str, model: str, users: int, seen: Traffic, stop: threading.Event) -> None:
+    from local.token import token
+
     # One pool of kept-alive connections for each user, and no retries: whatever fails is seen.
-    clients = [AsyncOpenAI(base_url=f"{url}/v1", api_key="unused", max_retries=0) for _ in range(users)]
+    clients = [AsyncOpenAI(base_url=f"{url}/v1", api_key=token(), max_retries=0) for _ in range(users)]
     try:
         await asyncio.gather(
             *(_one(client, model, number, seen, stop) for number, client in enumerate(clients))

@@ -90,6 +90,7 @@ class Platform:
 @pytest.fixture(scope="module")
 def platform(cluster: Cluster, toolchain: Toolchain) -> Iterator[Platform]:
     from local.pulumi.install import Folders, environment, prepare
+    from local.token import ensure_key, with_own_files
 
     root = cluster.state / "autoscaling"
     folders = Folders(root / "home", root / "backend", root / "bin")
@@ -98,9 +99,10 @@ def platform(cluster: Cluster, toolchain: Toolchain) -> Iterator[Platform]:
     values["models"] = values["models"][:1]
     values["node_pools"] = values["node_pools"][:1]
     values["models"][0]["scale_down_stabilization_seconds"] = 0
-    values["cluster"].update(kubeconfig=str(cluster.kubeconfig), node_startup_seconds=1)
+    values["cluster"]["node_startup_seconds"] = 1
+    ensure_key()
     document = yaml.safe_load((STACKS / f"Pulumi.{STACK}.yaml").read_text())
-    document["config"] = {f"{PROJECT}:{key}": value for key, value in values.items()}
+    document["config"] = with_own_files({f"{PROJECT}:{key}": value for key, value in values.items()})
     file = root / f"Pulumi.{STACK}.yaml"
     file.write_text(yaml.safe_dump(document))
     deployed = Platform(cluster, pulumi, file, {**os.environ, **environment(folders)})
@@ -116,6 +118,8 @@ def platform(cluster: Cluster, toolchain: Toolchain) -> Iterator[Platform]:
 
 
 async def _ask_at_once(gateway: str) -> list[int]:
+    from local.token import authorization
+
     body = {
         "model": "chat",
         "max_tokens": 150,
@@ -123,7 +127,11 @@ async def _ask_at_once(gateway: str) -> list[int]:
     }
     limits = httpx.Limits(max_connections=None)
     async with httpx.AsyncClient(
-        base_url=gateway, timeout=PATIENCE_SECONDS, trust_env=False, limits=limits
+        base_url=gateway,
+        headers=authorization(),
+        timeout=PATIENCE_SECONDS,
+        trust_env=False,
+        limits=limits,
     ) as client:
         posts = [client.post("/v1/chat/completions", json=body) for _ in range(BURST)]
         return [answer.status_code for answer in await asyncio.gather(*posts)]

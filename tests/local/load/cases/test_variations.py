@@ -20,7 +20,7 @@ ORIGINAL = yaml.safe_load((ROOT / "stacks" / "Pulumi.local.yaml").read_text())
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_each_variation_is_a_valid_stack_with_one_model(case, tmp_path: Path):
-    changed = variation(ORIGINAL, case, "chat", "/nowhere/kubeconfig", 30)
+    changed = variation(ORIGINAL, case, "chat", 30)
     (tmp_path / "Pulumi.case.yaml").write_text(yaml.safe_dump(changed))
     stack = from_file("case", tmp_path)
     assert [model.name for model in stack.models] == ["chat"]
@@ -31,7 +31,7 @@ def test_each_variation_is_a_valid_stack_with_one_model(case, tmp_path: Path):
 
 
 def test_what_makes_the_cases_differ():
-    stacks = {case.name: variation(ORIGINAL, case, "chat", "k", 5)["config"] for case in CASES}
+    stacks = {case.name: variation(ORIGINAL, case, "chat", 5)["config"] for case in CASES}
     pools = {name: config["llm-platform:node_pools"][0] for name, config in stacks.items()}
     models = {name: config["llm-platform:models"][0] for name, config in stacks.items()}
     assert [name for name, pool in pools.items() if pool.get("warm_nodes")] == ["warm-node"]
@@ -41,7 +41,7 @@ def test_what_makes_the_cases_differ():
 
 def test_the_original_is_left_alone():
     before = json.dumps(ORIGINAL, default=str)
-    variation(ORIGINAL, CASES[1], "chat", "k", 5)
+    variation(ORIGINAL, CASES[1], "chat", 5)
     assert json.dumps(ORIGINAL, default=str) == before
 
 
