@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from infra.scheduling import MachineShare
 from serving.models import Model
+from serving.served import Task
+from serving.staging.sources import Weights
 
 PRE_STOP_SECONDS = 10
 """How long a leaving replica keeps serving new requests. A gateway sends more until it notices that the
@@ -17,22 +19,42 @@ SHUTDOWN_MARGIN_SECONDS = 15
 
 
 @dataclass(frozen=True)
+class Adapter:
+    """A LoRA adapter that is served beside the model. name: what clients send as `model`.
+
+    source, revision: its repository on the hub and the commit. rank: of its matrices.
+    """
+
+    name: str
+    source: str
+    revision: str
+    rank: int
+
+
+@dataclass(frozen=True)
 class Replica:
     """One replica: its model, how it is split over GPUs, and the limits it works within.
 
+    name: of its Service and Deployment. served_names: what clients may send as `model`, the first is what it
+    calls itself; a canary answers to the names of its model. task: what it does.
+    weights: where its files come from. adapters: what is served beside it.
     quantization: precision to reach while loading; None serves the checkpoint as it is.
     max_model_len: tokens of prompt and reply together. max_output_tokens: tokens of one reply, whatever a
     request asks for; None leaves it to max_model_len. max_num_seqs: requests computed at once.
     max_queued_requests: requests that may wait beyond those; more are refused.
     gpu_memory_utilization: share of the usable GPU memory that the engine takes.
     drain_seconds: how long requests in flight may go on once the replica is told to stop.
-    ttft_seconds, itl_seconds: latencies that the service level names; they become histogram edges.
+    ttft_seconds, itl_seconds: latencies that the service level names; they become histogram edges. Without
+    tokens there is no itl_seconds.
     share: GPUs, CPU and memory of the machine that it may use.
     """
 
     name: str
+    served_names: tuple[str, ...]
+    task: Task
     model: Model
-    revision: str | None
+    weights: Weights
+    adapters: tuple[Adapter, ...]
     tensor_parallel: int
     quantization: str | None
     max_model_len: int
@@ -42,7 +64,7 @@ class Replica:
     gpu_memory_utilization: float
     drain_seconds: int
     ttft_seconds: float
-    itl_seconds: float
+    itl_seconds: float | None
     share: MachineShare
 
     @property

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from math import ceil
+
 from dashboards.boards.scaling import BoardModel
 from dashboards.rules import ScaledModel
 from infra.accelerators import accelerator
 from infra.scheduling import NodePool
 from serving.packing import machines_needed
-from serving.replica import Replica
+from serving.replica import Adapter, Replica
 from serving.scaling import ScalingBounds
+from serving.served import CanaryRoute, ServedModel, engine_names
+from serving.staging.sources import Weights, parse
+from stacks.canary import canary_name, deployed
 from stacks.catalogue import pool_machines
 from stacks.config import Model, Stack
 from stacks.config import NodePool as PoolSection
 from stacks.plan import machine_for
-from stacks.sizing import capacity_of, facts_of
+from stacks.sizing import capacity_of, facts_of, itl_seconds
 
 
 def node_pool(pool: PoolSection, stack: Stack) -> NodePool:
@@ -28,12 +34,18 @@ def node_pool(pool: PoolSection, stack: Stack) -> NodePool:
     )
 
 
-def replica(model: Model, pool: NodePool) -> Replica:
-    """One replica of `model` on a machine of `pool`."""
+def replica(model: Model, pool: NodePool, served_names: Sequence[str]) -> Replica:
+    """One replica of `model`, which may be a canary, on a machine of `pool`."""
     return Replica(
         name=model.name,
+        served_names=tuple(served_names),
+        task=model.task,
         model=facts_of(model),
-        revision=model.revision,
+        weights=Weights(served_names[0], parse(model.weights, model.model, model.revision)),
+        adapters=tuple(
+            Adapter(adapter.name, adapter.source, adapter.revision, adapter.rank)
+            for adapter in model.adapters
+        ),
         tensor_parallel=model.tensor_parallel,
         quantization=model.quantization,
         max_model_len=model.max_model_len,
@@ -43,9 +55,50 @@ def replica(model: Model, pool: NodePool) -> Replica:
         gpu_memory_utilization=model.gpu_memory_utilization,
         drain_seconds=model.drain_seconds,
         ttft_seconds=model.slo.ttft.seconds,
-        itl_seconds=model.slo.itl.seconds,
+        itl_seconds=itl_seconds(model),
         share=pool.share(model.tensor_parallel),
     )
+
+
+GATEWAY_IMBALANCE = 1.5
+"""How much more than its share of a model's requests one gateway pod may hold: which pod a request meets
+is up to the clients' connections."""
+
+
+def served_models(stack: Stack) -> tuple[ServedModel, ...]:
+    """The models of a checked stack as clients see them."""
+    return tuple(
+        ServedModel(
+            name=model.name,
+            task=model.task,
+            aliases=model.aliases,
+            adapters=tuple(adapter.name for adapter in model.adapters),
+            canary=None
+            if model.canary is None
+            else CanaryRoute(service=canary_name(model), weight=model.canary.weight),
+            fallback=model.fallback,
+            max_in_flight=_max_in_flight(model, stack),
+        )
+        for model in stack.models
+    )
+
+
+def served_names(stack: Stack) -> Mapping[str, tuple[str, ...]]:
+    """What the engines of each Deployment answer to; a canary answers as its model does."""
+    models = served_models(stack)
+    names = {model.name: tuple(engine_names(model, models)) for model in models}
+    canaries = {model.canary.service: names[model.name] for model in models if model.canary is not None}
+    return {**names, **canaries}
+
+
+def _max_in_flight(model: Model, stack: Stack) -> int:
+    """What the model's replicas can compute and queue at most, or a gateway pod's share of it.
+
+    More could only wait for a refusal: the engines' queues are full by then.
+    """
+    capacity = capacity_of(model, stack.pool(model.node_pool).accelerator)
+    all_replicas = model.replicas.max * (capacity.max_num_seqs + model.max_queued_requests)
+    return min(all_replicas, ceil(all_replicas * GATEWAY_IMBALANCE / stack.gateway.replicas))
 
 
 def scaling_bounds(model: Model) -> ScalingBounds:
@@ -91,7 +144,7 @@ def surge(model: Model, stack: Stack) -> int:
     A surge replica that finds no machine would hold up an update for ever.
     """
     pool = stack.pool(model.node_pool)
-    served = [other for other in stack.models if other.node_pool == pool.name]
+    served = [other for other in deployed(stack) if other.node_pool == pool.name]
     gpus = [other.tensor_parallel for other in served for _ in range(other.replicas.max)]
     per_machine = machine_for(pool, stack).accelerator_count
     return 1 if machines_needed([*gpus, model.tensor_parallel], per_machine) <= pool.max_nodes else 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -17,27 +17,44 @@ from dashboards.provision import Boards, BoardsArgs
 from dashboards.rules import ScaledModel, engine_series, rule_group
 from infra.cluster import Cluster
 from infra.karpenter import KarpenterNodePool, KarpenterNodePoolArgs
-from infra.local import LocalCluster, LocalClusterArgs, prometheus_url
+from infra.local import LocalCluster, LocalClusterArgs, hub_url, prometheus_url
+from infra.network_policies import Flow, Walls, WallsArgs
 from infra.pod_security import namespace_labels
 from infra.priority import PriorityClasses
 from infra.scheduling import NodePool
 from infra.warm_nodes import WARM_NODES_NAMESPACE, WarmNodes, WarmNodesArgs
 from serving.engines import vllm
+from serving.flows import flows
 from serving.gateway import Gateway, GatewayArgs, config_maps
 from serving.images import IMAGES, image
 from serving.models import is_config_path
 from serving.names import GATEWAY_NAMESPACE, INFERENCE_NAMESPACE
 from serving.replica import Replica
 from serving.scaling import Autoscaler, AutoscalerArgs, trigger_signals
-from serving.verify.job import Verification, VerificationArgs, VerifiedModel
+from serving.staging.staged import StagedWeights, StagedWeightsArgs, Staging
+from serving.staging.volumes import needs_job
+from serving.tokens import TokenError
+from serving.verify.job import Verification, VerificationArgs, VerifiedModel, deadline_seconds
 from serving.workload import ModelServer, ModelServerArgs, rollout_seconds
 from stacks import config
-from stacks.interpret import board_model, node_pool, replica, scaled_model, scaling_bounds, surge
+from stacks.canary import deployed
+from stacks.interpret import (
+    board_model,
+    node_pool,
+    replica,
+    scaled_model,
+    scaling_bounds,
+    served_models,
+    served_names,
+    surge,
+)
 from stacks.plan import Plan, machine_for, make_plan
 from stacks.plan.judgement import refusals, warnings
 from stacks.plan.text import lines
 from stacks.problems import StackError
+from stacks.signing_keys import KeyFileError, key_files
 from stacks.unpinned_images import unpinned_images
+from stacks.verification import missing, verification_token
 
 ROOT = Path(__file__).resolve().parent.parent
 MIB = 1024 * 1024
@@ -58,9 +75,23 @@ def build(stack: config.Stack) -> Platform:
     _servable(stack)
     plan = make_plan(stack)
     _say(plan)
-    cluster = _cluster(local)
-    namespaces = {name: _namespace(name, cluster) for name in (INFERENCE_NAMESPACE, GATEWAY_NAMESPACE)}
     pools = {pool.name: node_pool(pool, stack) for pool in stack.node_pools}
+    sections = deployed(stack)
+    answers_to = served_names(stack)
+    replicas = {
+        model.name: replica(model, pools[model.node_pool], answers_to[model.name]) for model in sections
+    }
+    tokens = _tokens(
+        stack,
+        deadline_seconds(
+            rollout_seconds(replicas[model.name]) for model in sections if model.when_asleep == "wake"
+        ),
+    )
+    cluster = _cluster(local)
+    let_through = flows(cluster.surroundings, "internal" if stack.gateway.public is None else "public")
+    namespaces = {
+        name: _namespace(name, cluster, let_through) for name in (INFERENCE_NAMESPACE, GATEWAY_NAMESPACE)
+    }
     # Whatever a destroy must remove last is registered first: machines outlive the pods that run on them.
     pool_resources = {
         name: KarpenterNodePool(
@@ -72,7 +103,7 @@ def build(stack: config.Stack) -> Platform:
     }
     priorities = PriorityClasses("priorities", cluster)
     _warm_nodes(stack, cluster, pools, pool_resources, priorities)
-    replicas = {model.name: replica(model, pools[model.node_pool]) for model in stack.models}
+    weights = _staged(replicas.values(), cluster, namespaces[INFERENCE_NAMESPACE])
     servers = [
         ModelServer(
             model.name,
@@ -87,14 +118,14 @@ def build(stack: config.Stack) -> Platform:
                     namespaces[INFERENCE_NAMESPACE],
                     pool_resources[model.node_pool],
                     priorities,
+                    *weights.get(replicas[model.name].weights.name, ()),
                 ]
             ),
         )
-        for model in stack.models
+        for model in sections
     ]
     scaled = [
-        scaled_model(model, pools[model.node_pool], cluster.prometheus.interval_seconds)
-        for model in stack.models
+        scaled_model(model, pools[model.node_pool], cluster.prometheus.interval_seconds) for model in sections
     ]
     metrics = MetricsCollection(
         "metrics",
@@ -105,7 +136,7 @@ def build(stack: config.Stack) -> Platform:
     )
     boards = Boards(
         "boards",
-        BoardsArgs(cluster=cluster, models=[board_model(model) for model in stack.models]),
+        BoardsArgs(cluster=cluster, models=[board_model(model) for model in sections]),
         pulumi.ResourceOptions(depends_on=[namespaces[INFERENCE_NAMESPACE]]),
     )
     autoscalers = [
@@ -114,12 +145,12 @@ def build(stack: config.Stack) -> Platform:
             AutoscalerArgs(cluster=cluster, model=model.name, bounds=scaling_bounds(model)),
             pulumi.ResourceOptions(depends_on=[server, metrics]),
         )
-        for model, server in zip(stack.models, servers, strict=True)
+        for model, server in zip(sections, servers, strict=True)
     ]
     names = tuple(model.name for model in stack.models)
     gateway_args = GatewayArgs(
         cluster=cluster,
-        models=names,
+        models=served_models(stack),
         replicas=stack.gateway.replicas,
         max_request_bytes=stack.gateway.max_request_mib * MIB,
         drain_seconds=max(model.drain_seconds for model in stack.models),
@@ -134,14 +165,17 @@ def build(stack: config.Stack) -> Platform:
             models=[
                 VerifiedModel(
                     name=model.name,
+                    asked_as=answers_to[model.name][0],
+                    task=model.task,
                     minimum=model.replicas.min,
                     triggers=trigger_signals(scaling_bounds(model)),
                     engine_series=engine_series(recorded),
                     when_asleep=model.when_asleep,
                     startup_seconds=rollout_seconds(replicas[model.name]),
                 )
-                for model, recorded in zip(stack.models, scaled, strict=True)
+                for model, recorded in zip(sections, scaled, strict=True)
             ],
+            token=tokens.verification,
             configuration=_configuration(stack, replicas, gateway_args, scaled),
         ),
         pulumi.ResourceOptions(depends_on=[*servers, *autoscalers, gateway, boards]),
@@ -165,6 +199,30 @@ def _say(plan: Plan) -> None:
     problems = refusals(plan)
     if problems:
         raise pulumi.RunError(str(StackError(f"Pulumi.{pulumi.get_stack()}.yaml", problems)))
+
+
+@dataclass(frozen=True)
+class _Tokens:
+    """public_keys: the JWKS that the gateway gets. verification: gives the token of the verify Job."""
+
+    public_keys: str
+    verification: Callable[[], str]
+
+
+def _tokens(stack: config.Stack, job_seconds: int) -> _Tokens:
+    """Raises pulumi.RunError for keys that the gateway must not get, and for an update that could not end."""
+    files = key_files(pulumi.get_stack(), stack)
+    try:
+        public_keys = files.text()
+        verification = verification_token(files, job_seconds)
+    except (KeyFileError, TokenError) as error:
+        raise pulumi.RunError(f"gateway.tokens: {error}. Nothing was changed") from None
+    if verification is not None:
+        return _Tokens(public_keys, verification)
+    if not pulumi.runtime.is_dry_run():
+        raise pulumi.RunError(f"gateway.tokens: {missing(files)}. Nothing was changed")
+    pulumi.log.warn(f"gateway.tokens: {missing(files)}. This is a preview only; an update would end here")
+    return _Tokens(public_keys, lambda: "")
 
 
 def _local(cluster: config.Cluster) -> config.LocalCluster:
@@ -195,27 +253,53 @@ def _cluster(cluster: config.LocalCluster) -> Cluster:
             f"cluster.kubeconfig: {cluster.kubeconfig} does not exist in {ROOT}: start the cluster with "
             "`make up`, or name the file of a running one"
         )
-    prometheus = prometheus_url(kubeconfig)
-    if prometheus is None:
+    prometheus, hub = prometheus_url(kubeconfig), hub_url(kubeconfig)
+    if prometheus is None or hub is None:
         raise pulumi.RunError(
-            f"cluster.kubeconfig: {cluster.kubeconfig} does not say where Prometheus is, so nothing could "
-            "scale: it is not a file that `make up` wrote. Run `make up`, or name the file of its cluster"
+            f"cluster.kubeconfig: {cluster.kubeconfig} does not say where Prometheus and the hub are, so "
+            "nothing could scale or be loaded: it is not a file that `make up` wrote. Run `make up`, or name "
+            "the file of its cluster"
         )
     return LocalCluster(
         cluster.name,
         LocalClusterArgs(
             kubeconfig=str(kubeconfig),
             prometheus_url=prometheus,
+            hub_url=hub,
             node_startup_seconds=cluster.node_startup_seconds,
         ),
     ).cluster
 
 
-def _namespace(name: str, cluster: Cluster) -> k8s.core.v1.Namespace:
-    return k8s.core.v1.Namespace(
+def _staged(
+    replicas: Iterable[Replica], cluster: Cluster, namespace: Walls
+) -> Mapping[str, tuple[StagedWeights, ...]]:
+    """What the Deployments wait for, by the name of their weights: two of the same revision share it."""
+    staging = Staging("staging", cluster, pulumi.ResourceOptions(depends_on=[namespace]))
+    return {
+        replica.weights.name: (
+            StagedWeights(
+                replica.weights.name,
+                StagedWeightsArgs(cluster=cluster, replica=replica),
+                pulumi.ResourceOptions(depends_on=[namespace, staging]),
+            ),
+        )
+        for replica in {replica.weights.name: replica for replica in replicas}.values()
+        if needs_job(replica)
+    }
+
+
+def _namespace(name: str, cluster: Cluster, let_through: Sequence[Flow]) -> Walls:
+    """A namespace with its walls, which stand before any pod and fall after the last."""
+    namespace = k8s.core.v1.Namespace(
         name,
         metadata=ObjectMetaArgs(name=name, labels=namespace_labels()),
         opts=pulumi.ResourceOptions(provider=cluster.provider),
+    )
+    return Walls(
+        f"{name}-walls",
+        WallsArgs(cluster=cluster, namespace=name, flows=let_through),
+        pulumi.ResourceOptions(depends_on=[namespace]),
     )
 
 
@@ -233,7 +317,8 @@ def _warm_nodes(
     ]
     if not warm:
         return
-    namespace = _namespace(WARM_NODES_NAMESPACE, cluster)
+    # Placeholders do nothing: no flow leads here.
+    namespace = _namespace(WARM_NODES_NAMESPACE, cluster, ())
     for pool in warm:
         WarmNodes(
             f"{pool.name}-warm",
@@ -259,7 +344,12 @@ def _configuration(
     return [
         # Where the cluster is reached and what it costs are no part of it; another cluster replaces the Job
         # anyway.
-        stack.model_dump_json(exclude={"cluster", "budget", "price_overrides", "tags"}),
+        stack.model_dump_json(
+            exclude={
+                **dict.fromkeys(("cluster", "budget", "price_overrides", "tags"), True),
+                "gateway": {"tokens": {"public_keys"}},
+            }
+        ),
         *(argument for replica in replicas.values() for argument in vllm.arguments(replica)),
         *(json.dumps(rule_group(model)) for model in scaled),
         *(pinned.reference for pinned in IMAGES.values()),

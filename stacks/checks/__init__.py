@@ -8,6 +8,8 @@ from stacks.checks.names import duplicates
 from stacks.checks.node_pools import check_pool
 from stacks.checks.observability import check_observability
 from stacks.checks.prices import check_prices
+from stacks.checks.routing import check_revision, check_routing
+from stacks.checks.weights import check_weights
 from stacks.config import Stack
 from stacks.problems import Problem
 
@@ -19,10 +21,12 @@ def check(stack: Stack) -> list[Problem]:
         *check_prices(stack),
         *check_observability(stack.observability),
         *duplicates("node_pools", [pool.name for pool in stack.node_pools], key=".name"),
-        *duplicates("models", [model.name for model in stack.models], key=".name"),
+        *check_routing(stack),
     ]
     for index, pool in enumerate(stack.node_pools):
         problems += check_pool(f"node_pools[{index}]", pool, stack)
     for index, model in enumerate(stack.models):
         problems += check_model(f"models[{index}]", model, stack)
+        problems += check_revision(f"models[{index}]", model)
+        problems += check_weights(f"models[{index}]", model, stack.cluster)
     return problems

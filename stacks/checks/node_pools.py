@@ -8,6 +8,7 @@ from infra.accelerators import ACCELERATORS
 from infra.choices import valid_choices
 from infra.machines import SHAPES, UNPRICED, shapes_with
 from serving.packing import cheapest_machine, machines_needed
+from stacks.canary import deployed
 from stacks.catalogue import clouds_of, pool_machines
 from stacks.checks.names import duplicates
 from stacks.config import Cluster, ExistingCluster, GcpCluster, LocalCluster, Model, NodePool, Stack
@@ -20,7 +21,7 @@ machines are taken with two minutes' notice and may not come back for hours, so 
 
 
 def check_pool(path: str, pool: NodePool, stack: Stack) -> Iterator[Problem]:
-    served = [model for model in stack.models if model.node_pool == pool.name]
+    served = [model for model in deployed(stack) if model.node_pool == pool.name]
     yield from duplicates(f"{path}.machine_types", pool.machine_types)
     yield from _check_minimum(path, pool, stack.cluster)
     yield from _check_machine_types(path, pool, stack)

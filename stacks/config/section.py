@@ -6,10 +6,15 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-NAME_RULE = "a DNS label of at most 40 characters: a-z, 0-9 and -, starting with a letter"
+LONGEST_NAME = 40
 """Kubernetes allows 63 and itself adds suffixes of up to 23 to the names of pods and machines."""
 
-Name = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=40, description=NAME_RULE)]
+NAME_RULE = f"a DNS label of at most {LONGEST_NAME} characters: a-z, 0-9 and -, starting with a letter"
+
+Name = Annotated[
+    str,
+    Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=LONGEST_NAME, description=NAME_RULE),
+]
 
 Fraction = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]

@@ -20,6 +20,7 @@ from serving.cost import (
     total,
 )
 from serving.packing import cheapest_machine
+from stacks.canary import deployed
 from stacks.catalogue import pool_machines, system_machine
 from stacks.config import AwsCluster, GcpCluster, Model, NodePool, Stack
 from stacks.plan.cheaper import cheaper_machine
@@ -43,11 +44,15 @@ def machine_for(pool: NodePool, stack: Stack) -> Machine:
 
     The stack must have passed stacks.checks, which refuses a pool where no type does.
     """
-    gpus = max((model.tensor_parallel for model in stack.models if model.node_pool == pool.name), default=1)
+    gpus = max((model.tensor_parallel for model in _served(pool, stack)), default=1)
     chosen = cheapest_machine(pool_machines(pool, stack), gpus)
     if chosen is None:
         raise ValueError(f"no machine type of pool {pool.name} has {gpus} GPUs")
     return chosen
+
+
+def _served(pool: NodePool, stack: Stack) -> list[Model]:
+    return [model for model in deployed(stack) if model.node_pool == pool.name]
 
 
 def make_plan(stack: Stack) -> Plan:
@@ -63,7 +68,7 @@ def make_plan(stack: Stack) -> Plan:
         region=stack.cluster.region if isinstance(stack.cluster, AwsCluster | GcpCluster) else None,
         models=tuple(
             _plan_model(model, pools[model.node_pool], costs[model.node_pool], stack)
-            for model in stack.models
+            for model in deployed(stack)
         ),
         pools=plans,
         fixed=fixed,
@@ -95,7 +100,7 @@ def _pool_cost(pool: NodePool, stack: Stack, price: ClusterPrice | None) -> Pool
         warm_nodes=pool.warm_nodes,
         disk_usd_per_hour=_disk_usd(pool, price),
     )
-    served = [model for model in stack.models if model.node_pool == pool.name]
+    served = _served(pool, stack)
     return pool_cost(
         purchase,
         {
@@ -133,7 +138,7 @@ def _plan_model(model: Model, pool: NodePool, cost: PoolCost, stack: Stack) -> M
         tokens=token_price(
             usd.expected / replicas,
             capacity.requests_per_second,
-            load.prompt_tokens,
+            load.prompt_tokens * load.inputs,
             load.output_tokens,
             stack.utilization,
         ),

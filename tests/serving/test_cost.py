@@ -168,6 +168,7 @@ def test_price_of_tokens_against_published_throughput(
     usd_per_hour: float, output_tokens_per_second: float, expected: float
 ):
     price = token_price(usd_per_hour, output_tokens_per_second / 300, 2000, 300, utilization=1)
+    assert price.output_usd is not None
     assert price.output_usd == pytest.approx(expected, abs=0.006)
     assert price.total_usd == pytest.approx(price.output_usd * 300 / 2300)
 
@@ -184,6 +185,7 @@ def test_tokens_sold_times_their_price_is_the_bill(
 ):
     price = token_price(usd, rate, prompt, output, utilization)
     requests = rate * utilization * 3600
+    assert price.output_usd is not None
     assert requests * output / 1e6 * price.output_usd == pytest.approx(usd)
     assert requests * (prompt + output) / 1e6 * price.total_usd == pytest.approx(usd)
 

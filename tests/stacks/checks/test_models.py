@@ -38,7 +38,6 @@ def large(pool: dict[str, Any] | None = None, **model: Any) -> dict[str, Any]:
     values = local_values()
     values["node_pools"][1].update(pool or {})
     values["models"][1].update(model)
-    values["models"][1].pop("revision")
     return values
 
 

@@ -164,6 +164,7 @@ def test_the_price_of_tokens_is_the_bill_over_what_is_served():
     model = plan.models[0]
     # The planned rate is 80 % of what a replica could serve; half of that is sold.
     rate = model.requests_per_second / 0.8 * 0.5
+    assert model.tokens.output_usd is not None
     assert model.tokens.output_usd == pytest.approx(0.9776 / (rate * 3600 * 200) * 1e6)
     assert model.tokens.total_usd == pytest.approx(model.tokens.output_usd * 200 / 1400)
 
