@@ -40,6 +40,7 @@ class Routes:
     def __init__(self, engine: Engine, server: Server, loop: EngineLoop, registry: CollectorRegistry) -> None:
         self.engine = engine
         self.server = server
+        self.adapters = frozenset() if server.adapters is None else server.adapters.names
         self.loop = loop
         self.registry = registry
         self.started = int(time.time())
@@ -69,8 +70,9 @@ class Routes:
             )
 
     def check_model(self, name: str | None) -> str:
-        """The served name that answers; no name means the first. Raises ApiError on an unknown one."""
-        if name and name not in self.server.served_names:
+        """The served name or adapter that answers; no name means the first. Raises ApiError on an unknown
+        one."""
+        if name and name not in self.server.served_names and name not in self.adapters:
             raise unknown_model(name, self.server.served_names)
         return name or self.server.served_names[0]
 
@@ -80,7 +82,8 @@ class Routes:
         if asked.choices > self.server.max_choices:
             raise too_many_choices(asked.choices, self.server.max_choices)
         prompts = asked.prompts()
-        request = planned_request(asked, prompts, self.engine)
+        adapter = model if model in self.adapters else None
+        request = planned_request(asked, prompts, self.engine, adapter)
         admit(self.loop, request)
         identity = http.headers.get("x-request-id") or asked.request_id or answers.new_identity()
         head = answers.Head(model, f"{answer.prefix}-{identity}", self.fingerprint)
@@ -110,11 +113,17 @@ class Routes:
         return json_response(answer.whole(head, texts, request, counts))
 
     async def models(self, http: HttpRequest) -> Response:
-        return json_response(
-            {"object": "list", "data": [self.model_card(name) for name in self.server.served_names]}
-        )
+        length = self.engine.max_model_len
+        cards = [
+            self.model_card(name, self.engine.model.name, None, length) for name in self.server.served_names
+        ]
+        loaded = () if self.server.adapters is None else self.server.adapters.loaded
+        cards += [self.model_card(adapter.name, adapter.path, adapter.parent, None) for adapter in loaded]
+        return json_response({"object": "list", "data": cards})
 
-    def model_card(self, name: str) -> dict[str, object]:
+    def model_card(
+        self, name: str, root: str, parent: str | None, max_model_len: int | None
+    ) -> dict[str, object]:
         permission = {
             "id": f"modelperm-{answers.new_identity()}",
             "object": "model_permission",
@@ -134,9 +143,9 @@ class Routes:
             "object": "model",
             "created": self.started,
             "owned_by": "vllm",
-            "root": self.engine.model.name,
-            "parent": None,
-            "max_model_len": self.engine.max_model_len,
+            "root": root,
+            "parent": parent,
+            "max_model_len": max_model_len,
             "permission": [permission],
         }
 

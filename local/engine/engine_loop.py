@@ -88,6 +88,7 @@ class EngineLoop:
                 blocks=engine.blocks,
                 block_size=engine.block_size,
                 prefix_caching=engine.prefix_caching,
+                adapters=0 if server.adapters is None else server.adapters.at_once,
             )
         )
         self._server = server
@@ -249,6 +250,7 @@ class EngineLoop:
         if self._metrics is not None:
             waiting = len(self.scheduler.waiting)
             self._metrics.load(len(self.scheduler.running), waiting, self.scheduler.pool.usage)
+            self._metrics.adapters(self.scheduler.running, self.scheduler.waiting)
 
     def _reject(self, bound: str) -> None:
         if self._metrics is not None:

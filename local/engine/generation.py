@@ -22,7 +22,9 @@ class Lengths:
     reason: str
 
 
-def planned_request(asked: GenerationRequest, prompts: list[Prompt], engine: Engine) -> Request:
+def planned_request(
+    asked: GenerationRequest, prompts: list[Prompt], engine: Engine, adapter: str | None = None
+) -> Request:
     """The engine's request: `n` choices for each prompt. Raises ApiError on lengths that cannot be."""
     choices = []
     limit = 0
@@ -31,7 +33,7 @@ def planned_request(asked: GenerationRequest, prompts: list[Prompt], engine: Eng
         for index in range(asked.choices):
             key = reply_key(asked, prompt, index)
             lengths = planned_lengths(asked, prompt, key, engine)
-            choices.append(_choice(asked, prompt, ReplyText(key), lengths, engine))
+            choices.append(_choice(asked, prompt, ReplyText(key), lengths, engine, adapter))
             limit = lengths.limit
     return Request(choices=choices, max_tokens=limit)
 
@@ -97,13 +99,18 @@ def planned_lengths(asked: GenerationRequest, prompt: Prompt, key: int, engine: 
 
 
 def _choice(
-    asked: GenerationRequest, prompt: Prompt, reply: ReplyText, lengths: Lengths, engine: Engine
+    asked: GenerationRequest,
+    prompt: Prompt,
+    reply: ReplyText,
+    lengths: Lengths,
+    engine: Engine,
+    adapter: str | None,
 ) -> Choice:
     stop = first_stop(reply, lengths.tokens, asked.stops, asked.min_tokens)
     tokens = lengths.tokens if stop is None else stop.tokens
-    keys = prompt.block_keys(engine.block_size) if engine.prefix_caching else []
+    keys = prompt.block_keys(engine.block_size, adapter) if engine.prefix_caching else []
     return Choice(
-        sequence=Sequence(prompt.tokens, tokens, keys),
+        sequence=Sequence(prompt.tokens, tokens, keys, adapter),
         reply=reply,
         reason=lengths.reason if stop is None else "stop",
         stop=stop,

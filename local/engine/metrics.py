@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from local.engine import scheduler
 from local.engine.settings import Engine, Server
 
 ENGINE_INDEX = "0"
@@ -138,6 +139,8 @@ class EngineMetrics:
         }
         self.rejections = self._rejections(server.served_names[0])
         self.histograms = {name: self._histogram(name, *row) for name, row in HISTOGRAMS.items()}
+        self._adapters = None if server.adapters is None else self._adapter_gauge()
+        self._adapters_at_once = "0" if server.adapters is None else str(server.adapters.at_once)
         self._cache_information(engine)
         self._generated = self.counters["generation_tokens"]
         self._step_tokens = self.histograms["iteration_tokens_total"]
@@ -182,6 +185,15 @@ class EngineMetrics:
         self.waiting_by_reason["capacity"].set(waiting)
         self.kv_cache_usage.set(usage)
 
+    def adapters(self, running: Iterable[scheduler.Sequence], waiting: Iterable[scheduler.Sequence]) -> None:
+        """Shows which adapters the batch and the queue are about: the value is the time, as in vLLM."""
+        if self._adapters is None:
+            return
+        # vLLM names an adapter in both lists as soon as it is in one of them.
+        names = {sequence.adapter for each in (running, waiting) for sequence in each} - {None}
+        shown = ",".join(sorted(name for name in names if name is not None))
+        self._adapters.labels(self._adapters_at_once, shown, shown).set_to_current_time()
+
     def step(self, prefilled: int, generated: int) -> None:
         """Records a step. `prefilled` counts prompt tokens whose prefill ended in this step, as vLLM does."""
         self._generated.inc(generated)
@@ -214,6 +226,15 @@ class EngineMetrics:
     ) -> dict[str, Counter]:
         counter = Counter(f"vllm:{name}", help_text, (*self._names, label), registry=self.registry)
         return {value: counter.labels(*self._values, value) for value in values}
+
+    def _adapter_gauge(self) -> Gauge:
+        """Without a series until the first step, and without the model's name, as in vLLM."""
+        return Gauge(
+            "vllm:lora_requests_info",
+            "Adapters of running and of waiting requests; the value is the time of the last step",
+            ("max_lora", "waiting_lora_adapters", "running_lora_adapters"),
+            registry=self.registry,
+        )
 
     def _rejections(self, model_name: str) -> dict[str, Counter]:
         counter = Counter(

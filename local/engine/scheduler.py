@@ -30,6 +30,7 @@ class Limits:
     step_tokens: tokens computed in a step (--max-num-batched-tokens).
     blocks: KV blocks of `block_size` tokens.
     prefix_caching: whether blocks are found again by their keys.
+    adapters: LoRA adapters in a step (--max-loras).
     """
 
     max_running: int
@@ -37,6 +38,7 @@ class Limits:
     blocks: int
     block_size: int
     prefix_caching: bool
+    adapters: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -46,6 +48,7 @@ class Sequence:
     prompt_tokens, output_tokens: lengths; the output's is known to the emulator in advance. It is 0 for an
     embedding or a score: that request ends with the step that computes the last of its prompt.
     block_keys: key of each full block of the prompt.
+    adapter: name of the LoRA adapter that it is computed with.
     computed: tokens whose keys and values are in the cache.
     generated: tokens of the reply that exist.
     cached: prompt tokens found in the cache when it was first admitted.
@@ -54,6 +57,7 @@ class Sequence:
     prompt_tokens: int
     output_tokens: int
     block_keys: list[int]
+    adapter: str | None = None
     phase: Phase = Phase.WAITING
     computed: int = 0
     generated: int = 0
@@ -145,12 +149,25 @@ class Scheduler:
             self._plan(step, sequence, tokens)
             index += 1
         # A step that had to take memory from a running request has none for a new one.
-        while self.waiting and budget and not step.preempted and len(self.running) < self.limits.max_running:
-            tokens = self._admit(self.waiting[0], budget, step)
+        # One that would be an adapter too many is passed over and keeps its place.
+        passed = 0
+        while budget and not step.preempted and len(self.running) < self.limits.max_running:
+            if passed == len(self.waiting):
+                break
+            if self._one_adapter_too_many(self.waiting[passed]):
+                passed += 1
+                continue
+            tokens = self._admit(passed, budget, step)
             if not tokens:
                 break
             budget -= tokens
         return step
+
+    def _one_adapter_too_many(self, sequence: Sequence) -> bool:
+        if sequence.adapter is None:
+            return False
+        used = {running.adapter for running in self.running} - {None}
+        return sequence.adapter not in used and len(used) >= self.limits.adapters
 
     def complete(self, step: Step) -> StepResult:
         """Applies a step. Sequences aborted while it ran are skipped."""
@@ -185,8 +202,9 @@ class Scheduler:
             sequence.blocks += self.pool.take(needed)
         return True
 
-    def _admit(self, sequence: Sequence, budget: int, step: Step) -> int:
-        """Moves the head of the queue into the batch; tokens it gets in this step, 0 if memory is short."""
+    def _admit(self, position: int, budget: int, step: Step) -> int:
+        """Moves one of the queue into the batch; tokens it gets in this step, 0 if memory is short."""
+        sequence = self.waiting[position]
         shared: list[int] = []
         if self.limits.prefix_caching:
             # The last token is always computed: its output is what the first new token is sampled from.
@@ -197,7 +215,7 @@ class Scheduler:
             return 0
         hit = len(shared) * self.limits.block_size
         tokens = min(sequence.tokens - hit, budget)
-        self.waiting.popleft()
+        del self.waiting[position]
         self.running.append(sequence)
         self.pool.share(shared)
         sequence.blocks = shared + self.pool.take(self._blocks_for(hit + tokens) - len(shared))

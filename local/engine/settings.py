@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from infra.accelerators import Accelerator
 from infra.choices import UnknownNameError
+from local.engine.adapters import Adapters, adapter_settings
 from local.engine.machine import Machine
 from local.engine.memory import Placement, kv_blocks, longest_context, place
 from local.engine.pooling_settings import Pooling, pooling_settings
@@ -69,12 +70,13 @@ class Engine:
 
 @dataclass(frozen=True)
 class Server:
-    """What is in front: names, address, keys, bounds of the queue, and how much is said.
+    """What is in front: names, adapters, address, keys, bounds of the queue, and how much is said.
 
     stream_interval: tokens per event of a streamed reply, at least. max_choices: largest `n`.
     """
 
     served_names: tuple[str, ...]
+    adapters: Adapters | None
     host: str
     port: int
     api_keys: tuple[str, ...]
@@ -166,8 +168,10 @@ def engine_settings(flags: argparse.Namespace, machine: Machine) -> Engine:
 def server_settings(flags: argparse.Namespace, machine: Machine) -> Server:
     """The server that these flags start. Raises Refused on what vLLM refuses."""
     host, port = machine.listen or (given(flags.host, "0.0.0.0"), given(flags.port, 8000))
+    served_names = tuple(given(flags.served_model_name, [model_argument(flags)]))
     return Server(
-        served_names=tuple(given(flags.served_model_name, [model_argument(flags)])),
+        served_names=served_names,
+        adapters=adapter_settings(flags, served_names),
         host=host,
         port=port,
         api_keys=tuple(given(flags.api_key, [])),

@@ -42,15 +42,15 @@ class Prompt:
         """The same in every process, unlike `hash`, so that a reply is the same after a restart."""
         return zlib.crc32(self.content)
 
-    def block_keys(self, block_size: int) -> list[int]:
+    def block_keys(self, block_size: int, adapter: str | None = None) -> list[int]:
         """A key for each full block of `block_size` tokens.
 
         Equal keys mean equal prompts up to the end of that block, so a chain of equal keys is a shared
-        prefix.
+        prefix. What an adapter computes is of use to that adapter only.
         """
         width = block_size * self.bytes_per_token
         keys = []
-        key = 0
+        key = 0 if adapter is None else hash(adapter)
         for end in range(width, len(self.content) + 1, width):
             key = hash((key, self.content[end - width : end]))
             keys.append(key)

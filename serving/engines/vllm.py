@@ -16,9 +16,9 @@ from infra.scheduling import GPU_RESOURCE
 from serving.fit.node import SCRATCH_GIB, shared_memory_gib
 from serving.images import image
 from serving.names import ENGINE_PORT, HTTP_PORT_NAME
-from serving.replica import PRE_STOP_SECONDS, Replica
+from serving.replica import PRE_STOP_SECONDS, Adapter, Replica
 from serving.staging import volumes as weight_volumes
-from serving.staging.layout import MODEL_PATH
+from serving.staging.layout import MODEL_PATH, adapter_path
 
 core = k8s.core.v1
 
@@ -43,6 +43,7 @@ LOAD_GIB_PER_SECOND = 0.1
 """A fifth of what one replica read from a network disk in a log: five that start at once share the volume."""
 
 _facts = yaml.safe_load((Path(__file__).parent.parent / "data" / "vllm.yaml").read_text(encoding="utf-8"))
+LORA_RANKS: list[int] = _facts["lora_ranks"]
 KEEP_ALIVE_SECONDS: int = _facts["keep_alive_seconds"]
 HISTOGRAMS: dict[str, list[float]] = {
     "time_to_first_token": _facts["time_to_first_token_buckets"],
@@ -80,11 +81,34 @@ def arguments(replica: Replica) -> list[str]:
         limit = {"max_new_tokens": replica.max_output_tokens}
         flags["--override-generation-config"] = json.dumps(limit)
     flags |= _task_flags(replica)
+    if replica.adapters:
+        # Each may be in a step together with all others: else one waits until the requests of another end.
+        flags |= {"--max-loras": str(len(replica.adapters)), "--max-lora-rank": str(_largest_rank(replica))}
     buckets = _histogram_buckets(replica)
     if buckets:
         flags["--custom-histogram-buckets"] = json.dumps(buckets, sort_keys=True)
     names = ["--served-model-name", *replica.served_names]
-    return [MODEL_PATH, *names, *(part for flag in flags.items() for part in flag)]
+    return [
+        MODEL_PATH,
+        *names,
+        *(part for flag in flags.items() for part in flag),
+        *(
+            ["--enable-lora", "--lora-modules", *map(_lora_module, replica.adapters)]
+            if replica.adapters
+            else []
+        ),
+    ]
+
+
+def _lora_module(adapter: Adapter) -> str:
+    """In JSON: the shorter name=path knows no commas."""
+    return json.dumps({"name": adapter.name, "path": adapter_path(adapter.name)})
+
+
+def _largest_rank(replica: Replica) -> int:
+    """The smallest of the ranks that vLLM allocates room for in which all adapters fit."""
+    needed = max(adapter.rank for adapter in replica.adapters)
+    return min(rank for rank in LORA_RANKS if rank >= needed)
 
 
 def _task_flags(replica: Replica) -> dict[str, str]:

@@ -1,0 +1,96 @@
+"""LoRA adapters: what --lora-modules names, and whether vLLM would load it.
+
+The emulator computes with none of them: a reply is the model's, and a step takes as long as without. What it
+keeps are the names, the order in the queue (--max-loras) and prefixes, which are an adapter's own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.engine.refusal import Refused
+
+CONFIGURATION = "adapter_config.json"
+DEFAULT_MAX_LORAS = 1
+DEFAULT_MAX_RANK = 16
+FIELDS = {"name", "path", "base_model_name", "is_3d_lora_weight"}
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """name: what clients send as `model`. path: its folder. parent: the served name it belongs to."""
+
+    name: str
+    path: str
+    parent: str
+
+
+@dataclass(frozen=True)
+class Adapters:
+    """Those of one engine, and how many of them one step may compute with."""
+
+    loaded: tuple[Adapter, ...]
+    at_once: int
+
+    @property
+    def names(self) -> frozenset[str]:
+        return frozenset(adapter.name for adapter in self.loaded)
+
+
+def adapter_settings(flags: argparse.Namespace, served_names: Sequence[str]) -> Adapters | None:
+    """The adapters that these flags load; None without --enable-lora. Raises Refused on what vLLM refuses."""
+    modules = tuple(_modules(flags.lora_modules or [], served_names))
+    if flags.enable_lora is not True:
+        if modules:
+            raise Refused("LoRA is not enabled. Use --enable-lora to enable LoRA.")
+        return None
+    at_once = DEFAULT_MAX_LORAS if flags.max_loras is None else flags.max_loras
+    if at_once < 1:
+        raise Refused(f"max_loras must be at least 1, got {at_once}.")
+    largest = DEFAULT_MAX_RANK if flags.max_lora_rank is None else int(flags.max_lora_rank)
+    for adapter in modules:
+        if adapter.name in served_names:
+            raise Refused(f"The lora adapter '{adapter.name}' conflicts with a base model of that name.")
+        _check(adapter, largest)
+    return Adapters(modules, at_once)
+
+
+def _modules(values: Sequence[str], served_names: Sequence[str]) -> Iterator[Adapter]:
+    """Each is `name=path` or a JSON object. An unknown base model counts as none, as in vLLM."""
+    for value in values:
+        if "=" in value and "," not in value:
+            name, _, path = value.partition("=")
+            yield Adapter(name, path, served_names[0])
+            continue
+        try:
+            fields = json.loads(value)
+        except json.JSONDecodeError:
+            raise Refused(f"Invalid JSON format for --lora-modules: {value}") from None
+        known = isinstance(fields, dict) and {"name", "path"} <= set(fields) <= FIELDS
+        if not known or not all(isinstance(fields[key], str) for key in ("name", "path")):
+            raise Refused(f"Invalid fields for --lora-modules: {value}")
+        parent = fields.get("base_model_name")
+        if not isinstance(parent, str) or parent not in served_names:
+            parent = served_names[0]
+        yield Adapter(fields["name"], fields["path"], parent)
+
+
+def _check(adapter: Adapter, largest_rank: int) -> None:
+    path = Path(adapter.path) / CONFIGURATION
+    try:
+        configuration = json.loads(path.read_bytes())
+        rank = configuration["r"]
+    except FileNotFoundError:
+        raise Refused(
+            f"Loading lora {adapter.name} failed: No adapter found for {adapter.path} (no {CONFIGURATION})"
+        ) from None
+    except (json.JSONDecodeError, KeyError, TypeError):
+        raise Refused(f"{path}: no configuration of a LoRA adapter with its rank `r`.") from None
+    if not isinstance(rank, int) or rank < 1:
+        raise Refused(f"LoRA rank `r` must be a positive integer, got {rank}.")
+    if rank > largest_rank:
+        raise Refused(f"LoRA rank {rank} is greater than max_lora_rank {largest_rank}.")
