@@ -60,6 +60,65 @@ class InferenceGateway:
 
 
 @dataclass(frozen=True)
+class Pods:
+    """Pods with all of these labels. namespace: theirs; None is every namespace."""
+
+    namespace: str | None
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """What has an address in one of `networks` and in none of `excluded`, in CIDR notation."""
+
+    networks: tuple[str, ...]
+    excluded: tuple[str, ...] = ()
+
+
+Peer = Pods | Addresses
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a connection may end. port: of the pod or machine itself, behind whatever Service there is."""
+
+    peer: Peer
+    port: int
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What stands around the workloads on a cluster's network: the walls have a door to each of these.
+
+    clients: networks from which a gateway is reached that is not public. A load balancer's health checks
+    come from there too.
+    dns: servers that resolve names, such as those of kube-system; a cache on each machine has an address.
+    prometheus: its pods or machines, and the port where it answers.
+    stores: where weights are staged from: the hub and buckets.
+    identities: where a pod gets its cloud identity. Only Jobs that read buckets may ask there.
+    """
+
+    clients: tuple[Peer, ...]
+    dns: tuple[Peer, ...]
+    prometheus: Endpoint
+    stores: tuple[Endpoint, ...]
+    identities: tuple[Endpoint, ...]
+
+
+LINK_LOCAL = "169.254.0.0/16"
+"""Where clouds keep the address that answers with a machine's credentials, 169.254.169.254, and others."""
+
+
+def outside(own: tuple[str, ...]) -> Addresses:
+    """Everywhere but the cluster's own networks (pods, Services, machines) and link-local addresses."""
+    return Addresses(("0.0.0.0/0",), (LINK_LOCAL, *own))
+
+
+CLUSTER_DNS = Pods("kube-system", {"k8s-app": "kube-dns"})
+"""CoreDNS and kube-dns, as EKS, GKE and kubeadm label them."""
+
+
+@dataclass(frozen=True)
 class Cluster:
     """A cluster that models can be put on.
 
@@ -69,6 +128,7 @@ class Cluster:
     system_node_selector: where pods without a GPU run.
     prometheus: what autoscaling reads.
     weights_storage: where the weights of models are kept.
+    surroundings: what workloads may reach, and from where they are reached.
     requirements: resources that node pools and workloads need before them, and that outlive them.
     inference_gateway: one that the cluster already has; None where `gateway.backend` can only be envoy.
     """
@@ -80,5 +140,6 @@ class Cluster:
     system_node_selector: Mapping[str, str]
     prometheus: Prometheus
     weights_storage: WeightsStorage
+    surroundings: Surroundings
     requirements: tuple[pulumi.Resource, ...]
     inference_gateway: InferenceGateway | None = None

@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pulumi
 import pulumi_kubernetes as k8s
@@ -15,7 +16,16 @@ import yaml
 from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
-from infra.cluster import Cluster, NodeClass, Prometheus, WeightsStorage
+from infra.cluster import (
+    CLUSTER_DNS,
+    Addresses,
+    Cluster,
+    Endpoint,
+    NodeClass,
+    Prometheus,
+    Surroundings,
+    WeightsStorage,
+)
 from infra.machines import Machine, machines_of
 from infra.scheduling import GPU_RESOURCE, NODE_POOL_LABEL
 
@@ -95,6 +105,31 @@ def _noted(kubeconfig: Path, part: str) -> str | None:
     return None
 
 
+THIS_MACHINE = Addresses(("127.0.0.1/32",))
+"""Clients, Prometheus and the hub are processes here, not pods."""
+
+
+def surroundings(prometheus: str, hub: str) -> Surroundings:
+    """What stands around the workloads, from the addresses of Prometheus and the hub.
+
+    Nothing enforces the walls here. They are registered all the same, and have the form that clouds get.
+    """
+    return Surroundings(
+        clients=(THIS_MACHINE,),
+        dns=(CLUSTER_DNS,),
+        prometheus=Endpoint(THIS_MACHINE, _port(prometheus)),
+        stores=(Endpoint(THIS_MACHINE, _port(hub)),),
+        identities=(),
+    )
+
+
+def _port(url: str) -> int:
+    parts = urlsplit(url)
+    if parts.port is not None:
+        return parts.port
+    return 443 if parts.scheme == "https" else 80
+
+
 @dataclass
 class LocalClusterArgs:
     """kubeconfig: path of the file that reaches the cluster.
@@ -146,6 +181,7 @@ class LocalCluster(pulumi.ComponentResource):
                 hub_endpoint=args.hub_url,
                 service_account_annotations={},
             ),
+            surroundings=surroundings(args.prometheus_url, args.hub_url),
             requirements=(node_class,),
         )
         self.register_outputs({})

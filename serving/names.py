@@ -18,6 +18,9 @@ COMPONENT_LABEL = "app.kubernetes.io/component"
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 ENGINE_LABEL = "inference.llm-platform/engine"
 
+STORE_LABEL = "inference.llm-platform/reads-bucket"
+"""Of staging Jobs that read a bucket: only they may ask for the identity that opens it."""
+
 MODEL_ANNOTATION = "inference.llm-platform/model"
 """Of an engine's pods: the Hugging Face id of what they serve, which their arguments give as a path."""
 

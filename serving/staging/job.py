@@ -14,7 +14,7 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from infra.cluster import Cluster, WeightsStorage
 from infra.pod_security import container_security_context, pod_security_context
 from serving.images import image
-from serving.names import STAGING, labels
+from serving.names import STAGING, STORE_LABEL, labels
 from serving.replica import Replica
 from serving.staging.layout import MODEL_PATH, MOUNT, adapter_path
 from serving.staging.sources import Claim, Hub, Image, ObjectStore
@@ -143,7 +143,7 @@ def job_spec(replica: Replica, cluster: Cluster) -> k8s.batch.v1.JobSpecArgs:
         ),
         active_deadline_seconds=deadline_seconds(replica),
         template=core.PodTemplateSpecArgs(
-            metadata=ObjectMetaArgs(labels=labels(STAGING, component=STAGING)),
+            metadata=ObjectMetaArgs(labels=_labels(replica)),
             spec=core.PodSpecArgs(
                 restart_policy="Never",
                 service_account_name=SERVICE_ACCOUNT,
@@ -157,6 +157,11 @@ def job_spec(replica: Replica, cluster: Cluster) -> k8s.batch.v1.JobSpecArgs:
             ),
         ),
     )
+
+
+def _labels(replica: Replica) -> Mapping[str, str]:
+    bucket = isinstance(replica.weights.source, ObjectStore)
+    return {**labels(STAGING, component=STAGING), **({STORE_LABEL: "true"} if bucket else {})}
 
 
 def _copying(replica: Replica) -> list[k8s.core.v1.ContainerArgs] | None:

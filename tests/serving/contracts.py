@@ -13,6 +13,18 @@ from serving.models import model
 from serving.replica import Replica
 
 
+def surroundings() -> Surroundings:
+    """As on a cloud whose network is 10.0.0.0/8."""
+    return Surroundings(
+        clients=(Addresses(("10.0.0.0/8",)), Pods(None, {})),
+        dns=(CLUSTER_DNS,),
+        prometheus=Endpoint(Pods("monitoring", {"app.kubernetes.io/name": "prometheus"}), 9090),
+        stores=(Endpoint(outside(("10.0.0.0/8",)), 443),),
+        # EKS Pod Identity's agent.
+        identities=(Endpoint(Addresses(("169.254.170.23/32",)), 80),),
+    )
+
+
 def cluster_contract() -> Cluster:
     # The provider is never touched by a pure function.
     provider: Any = None
@@ -23,6 +35,7 @@ def cluster_contract() -> Cluster:
         gateway_service_type="ClusterIP",
         system_node_selector={"system": "yes"},
         prometheus=Prometheus(url="http://prometheus.example:9090", interval_seconds=15),
+        surroundings=surroundings(),
         requirements=(),
     )
 
