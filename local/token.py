@@ -34,9 +34,13 @@ def ensure_key() -> None:
         FILES.create()
 
 
-@cache
 def token(team: str = LOAD_TEAM) -> str:
-    """A token for every model. Raises KeyFileError where no `make up` has made a key."""
+    """A token for every model, the same for a whole process. Raises KeyFileError where `make up` was not."""
+    return _minted(team)
+
+
+@cache
+def _minted(team: str) -> str:
     key = FILES.signing_key()
     if key is None:
         raise KeyFileError(f"no private key is in {KEYS}: `make up` makes one")

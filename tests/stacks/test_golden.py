@@ -47,7 +47,7 @@ def shown(manifest: dict[str, Any]) -> dict[str, Any]:
     """The manifest without what a Secret holds, which differs every time and belongs into no file."""
     if manifest["kind"] != "Secret":
         return manifest
-    return {**manifest, "data": dict.fromkeys(manifest["data"], "(secret)")}
+    return {**manifest, "data": "(secret)"}
 
 
 def warm_values() -> dict[str, Any]:
