@@ -31,7 +31,7 @@ _DOWNLOAD_SECONDS: Final = 60.0
 stand-in serves, and `pulumi plugin install resource kubernetes` at leisure ends its use."""
 
 PASSPHRASE: Final = "local"
-"""Not a secret: the local stack holds none. Pulumi wants one to derive the key that encrypts secret values in
+"""Not a secret: the local stack holds none but a token of an hour for this machine. Pulumi wants one to derive the key that encrypts secret values in
 a state file on this machine; `encryptionsalt` in stacks/Pulumi.local.yaml belongs to it."""
 
 Source = Literal["official", "stand-in"]

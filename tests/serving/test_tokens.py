@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -18,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 from hypothesis import given
 from hypothesis import strategies as st
 
+from serving.jwks import PublicKey
 from serving.tokens import (
     EVERY_MODEL,
     MAX_DAYS,
@@ -27,6 +29,7 @@ from serving.tokens import (
     claims,
     mint,
     new_key,
+    raw_signature,
     read_signing_key,
     sign,
     verified,
@@ -180,6 +183,19 @@ def test_every_model_stands_alone():
 def test_a_token_lives_for_ninety_days_at_most(life: timedelta):
     with pytest.raises(TokenError, match="must be at most 90 and above 0"):
         some_claims(life=life)
+
+
+def test_a_key_that_stays_in_a_kms_signs_too():
+    class Kms:
+        """Answers with a signature in DER, as every KMS does."""
+
+        kid = "kms-2026-11"
+
+        def sign(self, message: bytes) -> bytes:
+            return raw_signature(KEY.private.sign(message, ec.ECDSA(hashes.SHA256())))
+
+    public = PublicKey(Kms.kid, KEY.public.x, KEY.public.y)
+    assert verified(mint(Kms(), some_claims()), [public], "prod", NOW).team == "search"
 
 
 def test_a_key_survives_its_file_and_shows_in_no_text():

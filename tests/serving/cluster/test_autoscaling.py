@@ -7,6 +7,7 @@ they do not would notice.
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
 import subprocess
@@ -177,6 +178,32 @@ def test_every_signal_is_recorded(platform: Platform):
             assert values, name
             assert SIGNALS[name].extra_labels or len(values) == 1
     assert platform.query('node_pool:nodes:count{node_pool="l4"}') == [1]
+
+
+def test_nothing_secret_is_readable_outside_the_cluster(platform: Platform):
+    from local.token import FILES, token
+
+    secrets = json.loads(
+        platform.cluster.kubectl(
+            "get", "secrets", "-n", "gateway", "-l", "app.kubernetes.io/name=verify", "-o", "json"
+        )
+    )["items"]
+    (encoded,) = (secret["data"]["token"] for secret in secrets)
+    shown = base64.b64decode(encoded).decode()
+    # A signature is in nothing but its token.
+    signature = shown.rpartition(".")[2]
+    key = FILES.signing_key()
+    assert key is not None
+    private = "".join(key.pem().decode().splitlines()[1:-1])
+    backend = platform.cluster.state / "autoscaling" / "backend"
+    state = [path.read_text(errors="replace") for path in backend.rglob("*") if path.is_file()]
+    assert any("verify-token-" in text for text in state)
+    for text in (*state, platform.run("stack", "output", "--json"), platform.run("stack", "export")):
+        for secret in (shown, signature, encoded, private, "PRIVATE KEY", token()):
+            assert secret not in text
+    configurations = platform.cluster.kubectl("get", "configmaps,jobs,pods", "-A", "-o", "json")
+    for secret in (shown, encoded, private, "PRIVATE KEY"):
+        assert secret not in configurations
 
 
 def test_a_queue_scales_out_and_the_next_preview_shows_no_change(platform: Platform):
