@@ -31,8 +31,9 @@ _DOWNLOAD_SECONDS: Final = 60.0
 stand-in serves, and `pulumi plugin install resource kubernetes` at leisure ends its use."""
 
 PASSPHRASE: Final = "local"
-"""Not a secret: the local stack holds none but a token of an hour for this machine. Pulumi wants one to derive the key that encrypts secret values in
-a state file on this machine; `encryptionsalt` in stacks/Pulumi.local.yaml belongs to it."""
+"""Not a secret: all that the local stack holds is a token for this machine and an hour. Pulumi wants one to
+derive the key that encrypts secret values in a state file on this machine; `encryptionsalt` in
+stacks/Pulumi.local.yaml belongs to it."""
 
 Source = Literal["official", "stand-in"]
 
