@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Literal
 
 from infra.cluster import Addresses, Pods, Surroundings
-from infra.network_policies import Flow, Port
+from infra.walls import Flow, Port
 from serving.envoy.listeners import HTTP_PORT, METRICS_PORT
 from serving.names import (
     COMPONENT_LABEL,
     ENGINE_PORT,
     GATEWAY_NAMESPACE,
+    GATEWAY_PORT,
     INFERENCE_NAMESPACE,
     STAGING,
     STORE_LABEL,
@@ -43,6 +44,7 @@ def flows(around: Surroundings, exposure: Exposure, client_port: int = HTTP_PORT
             (VERIFICATION,),
             (GATEWAYS,),
             (Port(client_port),),
+            service_ports=(Port(GATEWAY_PORT),),
         ),
         Flow(
             "verification-to-prometheus",

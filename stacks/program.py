@@ -18,10 +18,10 @@ from dashboards.rules import ScaledModel, engine_series, rule_group
 from infra.cluster import Cluster
 from infra.karpenter import KarpenterNodePool, KarpenterNodePoolArgs
 from infra.local import LocalCluster, LocalClusterArgs, hub_url, prometheus_url
-from infra.network_policies import Flow, Walls, WallsArgs
 from infra.pod_security import namespace_labels
 from infra.priority import PriorityClasses
 from infra.scheduling import NodePool
+from infra.walls import Flow, Walls, WallsArgs
 from infra.warm_nodes import WARM_NODES_NAMESPACE, WarmNodes, WarmNodesArgs
 from serving.engines import vllm
 from serving.flows import flows

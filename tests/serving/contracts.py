@@ -6,11 +6,23 @@ from dataclasses import replace
 from typing import Any
 
 from infra.accelerators import accelerator
-from infra.cluster import Cluster, NodeClass, Prometheus
+from infra.cluster import (
+    CLUSTER_DNS,
+    Addresses,
+    Cluster,
+    Endpoint,
+    NodeClass,
+    Pods,
+    Prometheus,
+    Surroundings,
+    WeightsStorage,
+    outside,
+)
 from infra.machines import machine
 from infra.scheduling import NodePool
 from serving.models import model
 from serving.replica import Replica
+from serving.staging.sources import Hub, Weights
 
 
 def surroundings() -> Surroundings:
@@ -35,6 +47,12 @@ def cluster_contract() -> Cluster:
         gateway_service_type="ClusterIP",
         system_node_selector={"system": "yes"},
         prometheus=Prometheus(url="http://prometheus.example:9090", interval_seconds=15),
+        weights_storage=WeightsStorage(
+            storage_class="shared-files",
+            access_mode="ReadWriteMany",
+            hub_endpoint="https://hub.example",
+            service_account_annotations={},
+        ),
         surroundings=surroundings(),
         requirements=(),
     )
@@ -57,8 +75,11 @@ def small_replica(**changes: Any) -> Replica:
     """Qwen3-8B on one L4, with some fields changed."""
     base = Replica(
         name="chat",
+        served_names=("chat",),
+        task="generate",
         model=model("Qwen/Qwen3-8B"),
-        revision=None,
+        weights=Weights("chat", Hub("Qwen/Qwen3-8B", "b968826d9c46dd6066d109eabc6255188de91218")),
+        adapters=(),
         tensor_parallel=1,
         quantization=None,
         max_model_len=16384,
@@ -78,7 +99,12 @@ def large_replica(**changes: Any) -> Replica:
     """Llama-3.3-70B fp8 on two RTX PRO 6000, with some fields changed."""
     base = small_replica(
         name="chat-large",
+        served_names=("chat-large",),
         model=model("RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic"),
+        weights=Weights(
+            "chat-large",
+            Hub("RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic", "f50dbad2c84590ca17dc51e207c34321b65ff14b"),
+        ),
         tensor_parallel=2,
         share=node_pool("g7e.12xlarge").share(2),
     )
