@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 import yaml
 
+from serving.names import COMPONENT_LABEL
 from stacks import program
 from stacks.load import parse
 from tests.recording import record
@@ -31,8 +32,12 @@ KINDS = (
     "PriorityClass",
     "KWOKNodeClass",
     "NodePool",
+    "StorageClass",
+    "NetworkPolicy",
     "ServiceAccount",
     "ConfigMap",
+    "PersistentVolumeClaim",
+    "Job",
     "Service",
     "PodDisruptionBudget",
     "Deployment",
@@ -130,8 +135,16 @@ def manifests(kubeconfig: Path, values: dict[str, Any]) -> list[dict[str, Any]]:
     stack = parse(with_files(values, kubeconfig, JWKS), origin="test")
     # Under the name for which clients of this cluster get their tokens.
     recording = record(lambda: program.export(program.build(stack)), stack=STACK)
-    found = [resource.inputs for resource in recording if resource.inputs.get("kind") in KINDS]
+    found = [
+        resource.inputs
+        for resource in recording
+        if resource.inputs.get("kind") in KINDS and not _verifies(resource.inputs)
+    ]
     return sorted(found, key=lambda manifest: KINDS.index(manifest["kind"]))
+
+
+def _verifies(manifest: dict[str, Any]) -> bool:
+    return manifest["metadata"].get("labels", {}).get(COMPONENT_LABEL) == "verification"
 
 
 @contextmanager
@@ -146,9 +159,15 @@ def deployed(cluster: Cluster, values: dict[str, Any]) -> Iterator[Deployed]:
 
 
 def _apply(cluster: Cluster, objects: list[dict[str, Any]]) -> None:
-    cluster.kubectl(
-        "apply", "--server-side", "--force-conflicts", "-f", "-", stdin=yaml.safe_dump_all(objects)
-    )
+    apply = ("apply", "--server-side", "--force-conflicts", "-f", "-")
+    deployments = KINDS.index("Deployment")
+    before = [item for item in objects if KINDS.index(item["kind"]) < deployments]
+    cluster.kubectl(*apply, stdin=yaml.safe_dump_all(before))
+    # Engines start from weights that are there, as in an update, where Pulumi waits for these Jobs.
+    for job in (item["metadata"] for item in before if item["kind"] == "Job"):
+        name, namespace = job["name"], job["namespace"]
+        cluster.kubectl("wait", f"job/{name}", "-n", namespace, "--for=condition=complete", "--timeout=60s")
+    cluster.kubectl(*apply, stdin=yaml.safe_dump_all([item for item in objects if item not in before]))
 
 
 def _remove(cluster: Cluster, objects: list[dict[str, Any]]) -> None:
