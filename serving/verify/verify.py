@@ -236,7 +236,7 @@ def why_refused() -> str:
         )
     return (
         "it has not expired, so its key is none that the gateway has: ConfigMap gateway/gateway-config, "
-        "listeners.yaml, must hold the keys of gateway.tokens.public_keys"
+        "authentication.yaml, must hold the keys of gateway.tokens.public_keys"
     )
 
 

@@ -191,7 +191,10 @@ def test_an_open_gateway_is_named(answer: Answer):
 @pytest.mark.parametrize(
     ("shown", "advice"),
     [
-        (TOKEN, "its key is none that the gateway has: ConfigMap gateway/gateway-config, listeners.yaml"),
+        (
+            TOKEN,
+            "its key is none that the gateway has: ConfigMap gateway/gateway-config, authentication.yaml",
+        ),
         (
             token(time.time() - 60),
             "it has expired: this is a new attempt at an old run. `kubectl -n gateway delete",
