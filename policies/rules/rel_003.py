@@ -9,6 +9,7 @@ from math import ceil
 from pulumi_policy import EnforcementLevel, Severity
 from pydantic import Field
 
+from policies.labels import selects
 from policies.objects import KubernetesObject, Resource, kubernetes_objects
 from policies.pods import Pod, pod_of, pod_owners
 from policies.properties import Section, UnexpectedValueError, finite
@@ -74,30 +75,8 @@ def _guards(budget: KubernetesObject, workload: Workload) -> bool:
     return (
         budget.spec.has("selector")
         and same_namespace(budget, workload.pod.owner)
-        and _selects(budget.spec.section("selector"), workload.labels)
+        and selects(budget.spec.section("selector"), workload.labels)
     )
-
-
-def _selects(selector: Section, labels: Mapping[str, str]) -> bool:
-    """Kubernetes' label selector: all of it must hold; an empty one selects every pod."""
-    return all(labels.get(key) == value for key, value in selector.labels("matchLabels").items()) and all(
-        _expression_holds(expression, labels) for expression in selector.sections("matchExpressions")
-    )
-
-
-def _expression_holds(expression: Section, labels: Mapping[str, str]) -> bool:
-    key, values = expression.text("key") or "", expression.texts("values")
-    match expression.text("operator"):
-        case "In":
-            return labels.get(key) in values
-        case "NotIn":
-            return labels.get(key) not in values
-        case "Exists":
-            return key in labels
-        case "DoesNotExist":
-            return key not in labels
-        case other:
-            raise UnexpectedValueError(expression.at("operator"), other, "an operator of a label selector")
 
 
 def _problems(spec: Section, guarded: Sequence[Workload]) -> list[str]:
