@@ -74,8 +74,8 @@ chaos: $(VENV)/all.stamp ## break one part after the other under load, to docs/c
 cases: $(VENV)/all.stamp ## cold, warm node, hot spare, wake from zero, to docs/capacity-cases.md (10 minutes)
 	@$(BIN)/python -m local.load.cases
 
-gateway-bench: $(VENV)/all.stamp ## the gateway next to direct access and vllm-router, to docs/gateway-benchmark.md
-	@$(BIN)/python -m local.gateway_benchmark --rivals vllm-router
+gateway-bench: $(VENV)/all.stamp ## the gateway next to direct access, vllm-router and LiteLLM, to docs/gateway-benchmark.md
+	@$(BIN)/python -m local.gateway_benchmark --rivals vllm-router litellm --rate 100
 
 test: lint toolchain ## everything, on a real control plane of its own
 	@$(BIN)/python -m pytest

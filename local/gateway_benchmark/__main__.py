@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from local.gateway_benchmark.client import BadAnswer
-from local.gateway_benchmark.measure import Plan, measure
+from local.gateway_benchmark.measure import RIVALS, Plan, measure
+from local.gateway_benchmark.picture import draw
 from local.gateway_benchmark.report import document, markdown
 from local.gateway_benchmark.servers import ServerError, work_folder
 from local.paths import ROOT
@@ -29,9 +30,9 @@ def main() -> int:
     parser.add_argument(
         "--rivals",
         nargs="*",
-        choices=["vllm-router"],
+        choices=list(RIVALS),
         default=[],
-        help="compare with these, too; each is installed beside the other tools (vllm-router: 100 MB)",
+        help="compare with these, too; each is installed beside the other tools (100 and 400 MB)",
     )
     parser.add_argument("--json", type=Path, default=ROOT / "docs" / "gateway-benchmark.json")
     parser.add_argument("--report", type=Path, default=ROOT / "docs" / "gateway-benchmark.md")
@@ -58,6 +59,7 @@ def main() -> int:
         json.dumps(document(plan, results, pinned, date, machine), indent=2) + "\n", encoding="utf-8"
     )
     arguments.report.write_text(text, encoding="utf-8")
+    draw(results, arguments.report.with_suffix(".png"))
     console.print(Markdown(text))
     console.print(f"written to {arguments.json} and {arguments.report}")
     return 0

@@ -20,7 +20,10 @@ def jwks() -> str:
 
 
 @cache
+def token() -> str:
+    return mint(_KEY, claims(TEAM, AUDIENCE, [EVERY_MODEL], (), timedelta(days=1)))
+
+
 def authorization() -> dict[str, str]:
     """The header of every request, also to servers that check nothing: all read the same bytes."""
-    token = mint(_KEY, claims(TEAM, AUDIENCE, [EVERY_MODEL], (), timedelta(days=1)))
-    return {"authorization": f"Bearer {token}"}
+    return {"authorization": f"Bearer {token()}"}

@@ -14,10 +14,12 @@ import psutil
 import uvloop
 
 from local.gateway_benchmark.client import Latencies, Throughput, pace, saturate
-from local.gateway_benchmark.servers import Server, envoy, upstream, vllm_router
+from local.gateway_benchmark.servers import Server, envoy, litellm, upstream, vllm_router
 from local.gateway_benchmark.upstream import Shape
 
-Rival = Literal["vllm-router"]
+Rival = Literal["vllm-router", "litellm"]
+
+RIVALS = {"vllm-router": vllm_router, "litellm": litellm}
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ class Measured:
     """All rounds of one server: lists with an entry for each round, for "whole" and "streamed".
 
     core_busy: share of one core that the server used while saturated. total, first: seconds from the planned
-    time to the last and the first byte of each request at the fixed rate.
+    time to the last and the first byte of each request at the fixed rate. memory_mib: resident, after each
+    saturation.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Measured:
     core_busy: dict[str, list[float]] = field(default_factory=dict)
     total: dict[str, list[tuple[float, ...]]] = field(default_factory=dict)
     first: dict[str, list[tuple[float, ...]]] = field(default_factory=dict)
+    memory_mib: list[float] = field(default_factory=list)
     late: int = 0
 
 
@@ -58,7 +62,7 @@ def pin(pid: int, core: int) -> bool:
     """Keeps a process on one core. False where the system has no such thing."""
     if not hasattr(os, "sched_setaffinity"):
         return False
-    for process in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True)):
+    for process in _family(pid):
         for thread in process.threads():
             with contextlib.suppress(ProcessLookupError):
                 os.sched_setaffinity(thread.id, {core})
@@ -71,8 +75,7 @@ def measure(plan: Plan, folder: Path, say: Callable[[str], None]) -> tuple[list[
     with contextlib.ExitStack() as running:
         up = running.enter_context(upstream(folder))
         servers = [up, running.enter_context(envoy(folder, up.port))]
-        if "vllm-router" in plan.rivals:
-            servers.append(running.enter_context(vllm_router(folder, up.port)))
+        servers += [running.enter_context(RIVALS[rival](folder, up.port)) for rival in plan.rivals]
         pinned = len(cores) > 1
         if pinned:
             # The gateway alone on one core; client and upstream share another.
@@ -96,6 +99,7 @@ def _saturate(plan: Plan, server: Server, result: Measured, shape: Shape) -> Non
     result.requests_per_second.setdefault(shape, []).append(done.requests / done.seconds)
     result.per_cpu_second.setdefault(shape, []).append(done.requests / used if used else 0.0)
     result.core_busy.setdefault(shape, []).append(used / done.seconds)
+    result.memory_mib.append(_resident_mib(server.pid))
 
 
 def _pace(plan: Plan, server: Server, result: Measured, shape: Shape, seed: int) -> None:
@@ -106,10 +110,22 @@ def _pace(plan: Plan, server: Server, result: Measured, shape: Shape, seed: int)
     result.late += seen.late
 
 
+def _family(pid: int) -> list[psutil.Process]:
+    return [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+
+
 def _cpu_seconds(pid: int) -> float:
     total = 0.0
-    for process in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True)):
+    for process in _family(pid):
         with contextlib.suppress(psutil.NoSuchProcess):
             times = process.cpu_times()
             total += times.user + times.system
     return total
+
+
+def _resident_mib(pid: int) -> float:
+    total = 0
+    for process in _family(pid):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            total += process.memory_info().rss
+    return total / 2**20

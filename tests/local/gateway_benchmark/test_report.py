@@ -11,7 +11,7 @@ PLAN = Plan(rounds=2, connections=4, seconds=1, rate=100, rivals=("vllm-router",
 
 
 def measured(name: str, rate: float, latency: float) -> Measured:
-    made = Measured(name)
+    made = Measured(name, memory_mib=[40.0, 50.0])
     for shape in SHAPES:
         made.requests_per_second[shape] = [rate, rate + 2]
         made.per_cpu_second[shape] = [rate * 2, rate * 2]
