@@ -110,8 +110,8 @@ LINK_LOCAL = "169.254.0.0/16"
 
 
 def outside(own: tuple[str, ...]) -> Addresses:
-    """Everywhere but the cluster's own networks (pods, Services, machines) and link-local addresses."""
-    return Addresses(("0.0.0.0/0",), (LINK_LOCAL, *own))
+    """Everywhere but the cluster's own networks (pods, Services, machines) and what belongs to a machine."""
+    return Addresses(("0.0.0.0/0",), (LINK_LOCAL, "127.0.0.0/8", *own))
 
 
 CLUSTER_DNS = Pods("kube-system", {"k8s-app": "kube-dns"})
