@@ -11,6 +11,8 @@ from pulumi_kubernetes.meta.v1 import LabelSelectorArgs, ObjectMetaArgs
 
 from infra.cluster import Cluster
 from infra.pod_security import container_security_context, pod_security_context
+from serving.envoy.authentication import AUTHENTICATION_FILE, Authentication, authentication_document
+from serving.envoy.authorization import REVOCATIONS_FILE, revocations_document
 from serving.envoy.bootstrap import CLUSTERS_FILE, LISTENERS_FILE, bootstrap
 from serving.envoy.clusters import cluster_documents
 from serving.envoy.documents import BOOTSTRAP_FOLDER, CONFIG_FOLDER, to_yaml
@@ -48,6 +50,7 @@ class GatewayArgs:
     """cluster: where it runs. models: those behind it. replicas: gateway pods.
 
     max_request_bytes: largest request body; a longer one is refused with 413.
+    authentication: whose tokens open it.
     drain_seconds: how long streams in flight may go on when a gateway pod leaves.
     """
 
@@ -56,6 +59,7 @@ class GatewayArgs:
     replicas: int
     max_request_bytes: int
     drain_seconds: int
+    authentication: Authentication
 
 
 class Gateway(pulumi.ComponentResource):
@@ -123,6 +127,8 @@ def config_maps(args: GatewayArgs) -> Mapping[str, Mapping[str, str]]:
         "bootstrap": {"envoy.yaml": to_yaml(bootstrap())},
         "config": {
             LISTENERS_FILE: to_yaml(listener_documents(args.max_request_bytes)),
+            AUTHENTICATION_FILE: to_yaml(authentication_document(args.authentication)),
+            REVOCATIONS_FILE: to_yaml(revocations_document(args.authentication)),
             ROUTES_FILE: to_yaml(route_configuration(args.models, args.max_request_bytes)),
             CLUSTERS_FILE: to_yaml(cluster_documents(args.models)),
         },

@@ -25,6 +25,7 @@ from infra.walls import Flow, Walls, WallsArgs
 from infra.warm_nodes import WARM_NODES_NAMESPACE, WarmNodes, WarmNodesArgs
 from serving.engines import vllm
 from serving.flows import flows
+from serving.envoy.authentication import Authentication
 from serving.gateway import Gateway, GatewayArgs, config_maps
 from serving.images import IMAGES, image
 from serving.models import is_config_path
@@ -154,6 +155,9 @@ def build(stack: config.Stack) -> Platform:
         replicas=stack.gateway.replicas,
         max_request_bytes=stack.gateway.max_request_mib * MIB,
         drain_seconds=max(model.drain_seconds for model in stack.models),
+        authentication=Authentication(
+            tokens.public_keys, pulumi.get_stack(), tuple(stack.gateway.tokens.revoked)
+        ),
     )
     gateway = Gateway(
         "gateway", gateway_args, pulumi.ResourceOptions(depends_on=[namespaces[GATEWAY_NAMESPACE]])

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from serving.envoy.arrivals import arrivals_filter
+from serving.envoy.authentication import authentication_filter
+from serving.envoy.authorization import claims_filter, models_filter
 from serving.envoy.documents import Document, discovery, socket_address, typed, watched_file
-from serving.envoy.metadata import METADATA, PROMPT_CACHE_KEY, filter_state_filter
+from serving.envoy.metadata import METADATA, filter_state_filter
+from serving.envoy.model_list import model_list_filter
+from serving.envoy.request_body import body_filters
 from serving.envoy.routes import ROUTES, error_replies
 
 HTTP_PORT = 8080
@@ -90,43 +94,24 @@ def _clients(max_request_bytes: int) -> Document:
         rds={"route_config_name": ROUTES, "config_source": watched_file(ROUTES_FILE)},
         local_reply_config=error_replies(),
         access_log=[_access_log()],
+        # A refused request costs no more than a look at its headers, and only what may reach a model counts
+        # as an arrival.
         http_filters=[
+            authentication_filter(),
+            claims_filter(),
+            model_list_filter(),
             {
                 "name": "envoy.filters.http.buffer",
                 "typed_config": typed(
                     "extensions.filters.http.buffer.v3.Buffer", max_request_bytes=max_request_bytes
                 ),
             },
-            {"name": "envoy.filters.http.json_to_metadata", "typed_config": _model_from_body()},
+            *body_filters(),
             filter_state_filter(),
+            models_filter(),
             arrivals_filter(),
             _router(),
         ],
-    )
-
-
-def _model_from_body() -> Document:
-    """Reads `model` from the JSON body. Of a key given twice the last counts, as it does for the engines."""
-    return typed(
-        "extensions.filters.http.json_to_metadata.v3.JsonToMetadata",
-        request_rules={
-            "allow_content_types_regex": {"regex": r"(?i)application/json(\s*;.*)?"},
-            "rules": [
-                {
-                    "selectors": [{"key": "model"}],
-                    "on_present": {"metadata_namespace": METADATA, "key": "model", "type": "STRING"},
-                    # Neither sets `model`, so no route to a model matches.
-                    "on_missing": {"metadata_namespace": METADATA, "key": "body", "value": "no model"},
-                    "on_error": {"metadata_namespace": METADATA, "key": "body", "value": "not JSON"},
-                },
-                {
-                    "selectors": [{"key": PROMPT_CACHE_KEY}],
-                    "on_present": {
-                        "metadata_namespace": METADATA, "key": PROMPT_CACHE_KEY, "type": "STRING"
-                    },
-                },
-            ],
-        },
     )
 
 

@@ -14,6 +14,8 @@ METADATA = "llm-platform"
 
 MODEL = "model"
 PROMPT_CACHE_KEY = "prompt_cache_key"
+PROBLEM = "problem"
+"""Set in place of `model`: a sentence about what is wrong with a body that is JSON."""
 
 SET_FILTER_STATE = "extensions.filters.http.set_filter_state.v3.Config"
 

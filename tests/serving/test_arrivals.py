@@ -23,11 +23,10 @@ from serving.envoy.documents import Document, socket_address, to_yaml, typed
 from serving.envoy.routes import RETRY_AFTER_SECONDS, WAKE_RETRY_AFTER_SECONDS
 from serving.served import ServedModel
 from tests.serving.engine_server import Engine, serving
-from tests.serving.gateway_process import Gateway, running
+from tests.serving.gateway_process import JSON, Gateway, running
 from tests.serving.name_server import Zone, naming
 
 LIMIT = 1024 * 1024
-JSON = {"Content-Type": "application/json"}
 CHAT = "/v1/chat/completions"
 CHAT_MODEL = [ServedModel("chat", "generate")]
 

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from serving.envoy.authentication import Authentication
 from serving.gateway import GatewayArgs, address, config_maps, deployment_spec
 from serving.served import ServedModel
 from tests.serving.contracts import cluster_contract
@@ -15,13 +17,19 @@ def served(names: list[str]) -> list[ServedModel]:
     return [ServedModel(name, "generate") for name in names]
 
 
-def arguments(models: list[str] | None = None, drain_seconds: int = 60) -> GatewayArgs:
+KEYS = Authentication('{"keys": []}', "test")
+
+
+def arguments(
+    models: list[str] | None = None, drain_seconds: int = 60, authentication: Authentication = KEYS
+) -> GatewayArgs:
     return GatewayArgs(
         cluster=cluster_contract(),
         models=served(["chat"] if models is None else models),
         replicas=2,
         max_request_bytes=1024,
         drain_seconds=drain_seconds,
+        authentication=authentication,
     )
 
 
@@ -36,6 +44,14 @@ def test_adding_a_model_restarts_nothing():
     assert before["bootstrap"] == after["bootstrap"]
     assert before["config"]["listeners.yaml"] == after["config"]["listeners.yaml"]
     assert before["config"]["routes.yaml"] != after["config"]["routes.yaml"]
+
+
+def test_keys_and_revocations_change_files_of_their_own():
+    before = config_maps(arguments())["config"]
+    rotated = config_maps(arguments(authentication=Authentication("{}", "test")))["config"]
+    revoked = config_maps(arguments(authentication=replace(KEYS, revoked=("leaked",))))["config"]
+    assert {name for name in before if before[name] != rotated[name]} == {"authentication.yaml"}
+    assert {name for name in before if before[name] != revoked[name]} == {"revocations.yaml"}
 
 
 def test_rendering_is_deterministic():

@@ -17,12 +17,13 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from serving.envoy.authentication import Authentication
 from serving.envoy.paths import TASK_PATHS
 from serving.served import CanaryRoute, ServedModel, Task
 from serving.tokens import EVERY_MODEL
 from tests.serving.fuzz.exchange import Reply, exchange
 from tests.serving.fuzz.requests import Sent, requests
-from tests.serving.fuzz.tokens import Tokens
+from tests.serving.fuzz.tokens import AUDIENCE, REVOKED, Tokens
 from tests.serving.gateway_process import Gateway, running
 from tests.serving.recording_server import Received, Recorder, recording
 
@@ -73,15 +74,19 @@ class Platform:
 
     gateway: Gateway
     upstreams: Mapping[str, Recorder]
-    tokens: Tokens | None
+    tokens: Tokens
 
 
 @pytest.fixture(scope="module")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     with recording(*UPSTREAMS) as upstreams:
         backends = {name: [recorder.port] for name, recorder in upstreams.items()}
-        with running(tmp_path_factory.mktemp("gateway"), backends, LIMIT, models=MODELS) as gateway:
-            yield Platform(gateway, upstreams, tokens=None)
+        authentication = Authentication(TOKENS.jwks, AUDIENCE, (REVOKED,))
+        folder = tmp_path_factory.mktemp("gateway")
+        with running(
+            folder, backends, LIMIT, models=MODELS, authentication=authentication
+        ) as gateway:
+            yield Platform(gateway, upstreams, TOKENS)
 
 
 def models_in(body: bytes) -> set[object]:
@@ -107,8 +112,7 @@ def judge(platform: Platform, sent: Sent, reply: Reply) -> None:
     assert len(arrived) <= 1, "sent to more than one engine, or twice"
     for name, request in arrived:
         judge_arrived(name, request)
-        if platform.tokens is not None:
-            judge_rights(platform.tokens, sent, request)
+        judge_rights(platform.tokens, sent, request)
     if arrived:
         assert reply.status == 200
     elif reply.status is not None and reply.status >= 400:

@@ -23,9 +23,10 @@ from serving.served import ServedModel
 from tests.local.engine.conftest import Emulator, end, launch, wait_until_serving
 from tests.serving.fuzz.exchange import exchange
 from tests.serving.fuzz.requests import Sent, requests
-from tests.serving.gateway_process import Gateway, running
+from tests.serving.gateway_process import AUTHORIZATION, Gateway, running
 
 LIMIT = 1024 * 1024
+TOKEN = AUTHORIZATION["Authorization"]
 SHORT = ("--override-generation-config", '{"max_new_tokens": 4}', "--max-model-len", "2048")
 CLASSIFIER = '{"architectures": ["Qwen3ForSequenceClassification"], "classifier_from_token": ["no", "yes"]}'
 ENGINES = {
@@ -90,6 +91,7 @@ def test_the_gateway_is_as_it_is_described(gateway: Gateway, tmp_path: Path):
     command = [
         str(Path(sys.executable).parent / "schemathesis"), "run", str(tmp_path / "openapi.json"),
         "--url", f"http://{gateway.clients}", "--checks", CHECKS, "--phases", "coverage,fuzzing",
+        "--header", f"Authorization: {TOKEN}",
         "--max-examples", str(EXAMPLES), "--seed", str(SEED), "--no-color", "--request-timeout", "20",
         "--report", "har", "--report-har-path", str(tmp_path / "report.har"),
     ]  # fmt: skip
@@ -103,7 +105,7 @@ def test_the_gateway_is_as_it_is_described(gateway: Gateway, tmp_path: Path):
 
 
 @settings(max_examples=EXAMPLES * 5, deadline=None, suppress_health_check=(HealthCheck.too_slow,))
-@given(sent=requests(st.none()))
+@given(sent=requests(st.just(TOKEN)))
 def test_no_engine_is_asked_for_a_model_of_another(gateway: Gateway, sent: Sent):
     reply = exchange(gateway.clients, sent)
     text = reply.body.decode(errors="replace")

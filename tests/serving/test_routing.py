@@ -21,10 +21,9 @@ from serving.envoy.paths import TASK_PATHS, all_paths
 from serving.envoy.routes import MODEL_HEADER, RETRY_AFTER_SECONDS, WAKE_RETRY_AFTER_SECONDS
 from serving.served import CanaryRoute, ServedModel
 from tests.serving.engine_server import Engine, serving
-from tests.serving.gateway_process import Gateway, running
+from tests.serving.gateway_process import AUTHORIZATION, JSON, Gateway, running
 
 LIMIT = 1024 * 1024
-JSON = {"Content-Type": "application/json"}
 CHAT = "/v1/chat/completions"
 
 LARGE = ServedModel("large", "generate")
@@ -154,7 +153,7 @@ def test_names_are_exact_and_no_cluster_can_be_named(gateway: Gateway, name: str
 def test_the_list_has_every_name(gateway: Gateway):
     connection = http.client.HTTPConnection(gateway.clients, timeout=10)
     try:
-        connection.request("GET", "/v1/models")
+        connection.request("GET", "/v1/models", headers=AUTHORIZATION)
         names = [model["id"] for model in json.loads(connection.getresponse().read())["data"]]
     finally:
         connection.close()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.serving.gateway_process import Gateway, running
+from tests.serving.gateway_process import JSON, Gateway, running
 from tests.serving.recording_server import recording
 
 SLOW_READERS = 1000
@@ -40,7 +40,8 @@ def gateway(tmp_path: Path) -> Iterator[Gateway]:
 def request(model: str, body_bytes: int | None = None) -> bytes:
     """A request for a model. body_bytes: how much of its body is sent."""
     body = json.dumps({"model": model, "messages": [{"role": "user", "content": "x" * 200}]}).encode()
-    head = f"POST {CHAT} HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/json\r\n"
+    headers = "".join(f"{name}: {value}\r\n" for name, value in JSON.items())
+    head = f"POST {CHAT} HTTP/1.1\r\nHost: gateway\r\n{headers}"
     framed = f"{head}Content-Length: {len(body)}\r\n\r\n".encode()
     return framed + (body if body_bytes is None else body[:body_bytes])
 

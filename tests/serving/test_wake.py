@@ -10,9 +10,10 @@ import pytest
 
 from serving.envoy.routes import WAKE_RETRY_AFTER_SECONDS
 from tests.serving.engine_server import serving
-from tests.serving.gateway_process import running
+from tests.serving.gateway_process import AUTHORIZATION, running
 
 LIMIT = 1024 * 1024
+TOKEN = AUTHORIZATION["Authorization"].removeprefix("Bearer ")
 HELLO: Any = [{"role": "user", "content": "hello"}]
 
 
@@ -39,7 +40,7 @@ def test_the_clients_own_retries_meet_the_model_once_it_is_up(tmp_path: Path):
                 if len(self.waits) == 2:
                     gateway.rewrite({"asleep": [engine.port]}, LIMIT)
 
-        with Client(base_url=f"http://{gateway.clients}/v1", api_key="unused") as client:
+        with Client(base_url=f"http://{gateway.clients}/v1", api_key=TOKEN) as client:
             client.waits = []
             client.chat.completions.create(model="asleep", messages=HELLO)
         assert client.waits == [WAKE_RETRY_AFTER_SECONDS, WAKE_RETRY_AFTER_SECONDS]
@@ -49,7 +50,7 @@ def test_the_clients_own_retries_meet_the_model_once_it_is_up(tmp_path: Path):
 def test_a_client_that_gives_up_reads_that_the_model_sleeps(tmp_path: Path):
     with (
         running(tmp_path, {"asleep": []}, LIMIT) as gateway,
-        openai.OpenAI(base_url=f"http://{gateway.clients}/v1", api_key="unused", max_retries=0) as client,
+        openai.OpenAI(base_url=f"http://{gateway.clients}/v1", api_key=TOKEN, max_retries=0) as client,
         pytest.raises(openai.InternalServerError, match="No replica of model 'asleep' is ready") as raised,
     ):
         client.chat.completions.create(model="asleep", messages=HELLO)
