@@ -1,0 +1,145 @@
+"""What passes the gateway is read by every parser in the same way: real filters against Python's json."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.serving.engine_server import Engine, serving
+from tests.serving.gateway_process import JSON, Gateway, running
+
+LIMIT = 17 * 1024 * 1024
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    with serving() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> Iterator[Gateway]:
+    with running(tmp_path_factory.mktemp("gateway"), {"chat": [engine.port]}, LIMIT) as started:
+        yield started
+
+
+def status(gateway: Gateway, body: bytes, **headers: str) -> int:
+    connection = http.client.HTTPConnection(gateway.clients, timeout=20)
+    try:
+        connection.request(
+            "POST",
+            "/v1/embeddings",  # a path that this model does not answer: nothing has to be sent on
+            body,
+            {**JSON, **headers},
+        )
+        reply = connection.getresponse()
+        code = json.loads(reply.read())["error"]["code"]
+        assert code in {"wrong_path", "invalid_body"}
+        return 200 if code == "wrong_path" else reply.status
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"model": "chat"}',
+        b'{"m\\u006fd\\u0065l": "chat"}',
+        b'{"x": {"model": 1}, "model": "chat", "y": [{"model": "chat"}], "z": "model"}',
+        b'{"\\\\u006dodel": "chat", "model": "chat"}',
+        b'{"x": "\\\\", "model"\t\r\n :\n"chat"}',
+    ],
+)
+def test_one_model_passes(gateway: Gateway, body: bytes):
+    assert json.loads(body)["model"] == "chat"
+    assert status(gateway, body) == 200
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"model": "chat", "model": "chat"}',
+        b'{"model": "chat", "x": {}, "model": "other"}',
+        b'{"model": "chat", "\\u006dodel": "other"}',
+        b'{"m\\u006fdel": "chat", "mode\\u006C": "chat"}',
+        b'{"x": "\\\\", "model": "chat", "y": "\\"", "model": "chat"}',
+        b'{"model": 3}',
+        b'{"model": true}',
+        b'{"\\u006dodel": 3}',
+        b'{"model": "chat", "x": "\xff"}',
+        '{"model": "chat"}'.encode("utf-16"),
+        '{"model": "chat"}'.encode("utf-16-le"),
+        b'[{"model": "chat"}]',
+    ],
+)
+def test_what_parsers_may_read_differently_does_not(gateway: Gateway, engine: Engine, body: bytes):
+    engine.requests.clear()
+    assert status(gateway, body) == 400
+    assert not engine.requests
+
+
+def test_a_compressed_body_does_not(gateway: Gateway):
+    assert status(gateway, b'{"model": "chat"}', **{"Content-Encoding": "gzip"}) == 400
+    assert status(gateway, b'{"model": "chat"}', **{"Content-Encoding": "identity"}) == 200
+
+
+def spelled(text: str) -> st.SearchStrategy[str]:
+    """The string as JSON, some letters escaped."""
+    letters = [st.sampled_from([letter, f"\\u{ord(letter):04x}", f"\\u{ord(letter):04X}"]) for letter in text]
+    return st.tuples(*letters).map(lambda parts: f'"{"".join(parts)}"')
+
+
+SPACE = st.sampled_from(["", " ", "\n", "\t \r"])
+STRINGS = st.one_of(
+    spelled("model"),
+    st.text(st.sampled_from('model"\\{}[]:,u06d é'), max_size=8).map(json.dumps),
+    st.sampled_from(['"\\\\u006dodel"', '"model\\\\"', '"\\"model"']),
+)
+SCALARS = st.one_of(STRINGS, st.sampled_from(["1", "true", "null", "-0.5e3"]))
+KEYS = st.one_of(spelled("model"), STRINGS)
+
+
+def objects(values: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    pair = st.tuples(SPACE, KEYS, SPACE, SPACE, values, SPACE).map(
+        lambda part: f"{part[0]}{part[1]}{part[2]}:{part[3]}{part[4]}{part[5]}"
+    )
+    return st.lists(pair, max_size=4).map(lambda pairs: "{" + ",".join(pairs) + "}")
+
+
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.one_of(
+        objects(inner), st.lists(inner, max_size=3).map(lambda items: "[" + ",".join(items) + "]")
+    ),
+    max_leaves=5,
+)
+BODIES = objects(st.one_of(st.just('"chat"'), VALUES))
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(body=BODIES)
+def test_the_script_agrees_with_a_parser_that_sees_every_key(gateway: Gateway, body: str):
+    pairs: list[tuple[str, object]] = json.JSONDecoder(object_pairs_hook=list).decode(body)
+    models = [value for key, value in pairs if key == "model"]
+    once = len(models) == 1 and isinstance(models[0], str) and models[0] != ""
+    connection = http.client.HTTPConnection(gateway.clients, timeout=20)
+    connection.request("POST", "/v1/embeddings", body.encode(), JSON)
+    code = json.loads(connection.getresponse().read())["error"]["code"]
+    connection.close()
+    assert (code != "invalid_body") == once, (body, code)
+
+
+@pytest.mark.parametrize(
+    "filling",
+    ['"' + "x" * (16 << 20) + '"', '"' + '\\"' * (8 << 20) + '"', '"' + "\\\\" * (8 << 20) + '"'],
+    ids=["plain", "quotes", "backslashes"],
+)
+def test_long_bodies_are_read_in_linear_time(gateway: Gateway, filling: str):
+    # Twenty times what it takes here; a scan that looks back at each quote would take hours.
+    body = f'{{"model": "chat", "x": "\\u006d", "prompt": {filling}}}'.encode()
+    assert status(gateway, body) == 200
