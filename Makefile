@@ -8,7 +8,7 @@ SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
 .PHONY: help toolchain up status startup down env key token plan plan-diff check load chaos cases gateway-bench \
-  test test-unit test-vllm bench lint lock golden openapi schema pin-images refresh-prices
+  affinity-bench test test-unit test-vllm bench lint lock golden openapi schema pin-images refresh-prices
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -76,6 +76,9 @@ cases: $(VENV)/all.stamp ## cold, warm node, hot spare, wake from zero, to docs/
 
 gateway-bench: $(VENV)/all.stamp ## the gateway next to direct access, vllm-router and LiteLLM, to docs/gateway-benchmark.md
 	@$(BIN)/python -m local.gateway_benchmark --rivals vllm-router litellm --rate 100
+
+affinity-bench: $(VENV)/all.stamp ## what prompt_cache_key gains and costs, to docs/affinity.md (8 minutes)
+	@$(BIN)/python -m local.affinity_benchmark
 
 test: lint toolchain ## everything, on a real control plane of its own
 	@$(BIN)/python -m pytest
