@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from policies.pods import Container
+from policies.pods import Container, Pod
 from policies.properties import finite
 
 EngineName = Literal["vllm", "sglang", "tgi"]
@@ -139,12 +139,26 @@ class EngineCommand:
         return product
 
 
+def runs_engine(pod: Pod) -> bool:
+    """Whether a container of the pod starts an engine that is known here."""
+    return any(engine_command(container) is not None for container in pod.containers())
+
+
+def engine_words(container: Container) -> list[str]:
+    """What an engine is started with, word by word; nothing if `container` starts none."""
+    return [] if engine_command(container) is None else _words(container)
+
+
+def _words(container: Container) -> list[str]:
+    return _substituted(
+        [*container.section.texts("command"), *container.section.texts("args")], _environment(container)
+    )
+
+
 def engine_command(container: Container) -> EngineCommand | None:
     """The engine that `container` starts, or None if it starts none that is known here."""
     image = container.section.text("image") or ""
-    words = _substituted(
-        [*container.section.texts("command"), *container.section.texts("args")], _environment(container)
-    )
+    words = _words(container)
     repository, tag = _repository_and_tag(image)
     for line in COMMAND_LINES:
         arguments = _after(words, line.starts)

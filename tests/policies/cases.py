@@ -30,6 +30,48 @@ class Case:
     repeatable: bool = True
 
 
+def network_policy(name: str, spec: Mapping[str, Any]) -> Manifest:
+    """A NetworkPolicy beside the engines."""
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": name, "namespace": "inference"},
+        "spec": dict(spec),
+    }
+
+
+def to_block(cidr: str, excluded: list[str]) -> Manifest:
+    """A NetworkPolicy that opens a block of addresses."""
+    block = {"ipBlock": {"cidr": cidr, "except": excluded}}
+    return network_policy(
+        "staging-to-stores-out", {"podSelector": {}, "policyTypes": ["Egress"], "egress": [{"to": [block]}]}
+    )
+
+
+INFERENCE = golden("namespace-inference")
+DENY = network_policy(
+    "inference-default-deny", {"podSelector": {}, "policyTypes": ["Ingress", "Egress"], "ingress": []}
+)
+FROM_GATEWAY = network_policy(
+    "gateway-to-engines-in",
+    {
+        "podSelector": {"matchLabels": {"app.kubernetes.io/component": "engine"}},
+        "policyTypes": ["Ingress"],
+        "ingress": [
+            {
+                "from": [
+                    {
+                        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "gateway"}},
+                        "podSelector": {"matchLabels": {"app.kubernetes.io/component": "gateway"}},
+                    }
+                ],
+                "ports": [{"port": 8000}],
+            }
+        ],
+    },
+)
+
+
 def with_nodes(count: int) -> Manifest:
     """The pool with another limit."""
     return changed(L4, "spec.limits", {"nodes": count})
@@ -66,11 +108,42 @@ CASES = {
         broken=(changed(golden("deployment-gateway"), "spec.replicas", 2),),
         unknown=(changed(golden("deployment-gateway"), "spec.replicas", UNKNOWN),),
     ),
+    "SEC-001": Case(
+        identity="Service/inference/chat",
+        compliant=(CHAT, golden("service-chat")),
+        broken=(CHAT, changed(golden("service-chat"), "spec.type", "LoadBalancer")),
+        unknown=(CHAT, changed(golden("service-chat"), "spec.type", UNKNOWN)),
+    ),
+    "SEC-002": Case(
+        identity="Deployment/inference/chat",
+        compliant=(CHAT, DENY, FROM_GATEWAY),
+        broken=(CHAT,),
+        unknown=(CHAT, changed(DENY, "spec.ingress", UNKNOWN)),
+    ),
+    "SEC-003": Case(
+        identity="Namespace/inference",
+        compliant=(CHAT, INFERENCE, DENY),
+        broken=(CHAT, without(INFERENCE, "metadata.labels"), DENY),
+        unknown=(CHAT, changed(INFERENCE, "metadata.labels", UNKNOWN), DENY),
+        repeatable=False,
+    ),
     "SEC-004": Case(
         identity="Deployment/inference/chat",
         compliant=(CHAT,),
         broken=(changed(CHAT, f"{POD}.hostNetwork", True),),
         unknown=(changed(CHAT, f"{CONTAINER}.securityContext.privileged", UNKNOWN),),
+    ),
+    "SEC-005": Case(
+        identity="Deployment/inference/chat",
+        compliant=(CHAT,),
+        broken=(changed(CHAT, f"{CONTAINER}.args.0", "--trust-remote-code"),),
+        unknown=(changed(CHAT, f"{CONTAINER}.args", UNKNOWN),),
+    ),
+    "SEC-006": Case(
+        identity="NetworkPolicy/inference/staging-to-stores-out",
+        compliant=(to_block("0.0.0.0/0", ["169.254.0.0/16"]),),
+        broken=(to_block("0.0.0.0/0", ["169.254.170.0/24"]),),
+        unknown=(to_block(UNKNOWN, []),),
     ),
     "SEC-009": Case(
         identity="Deployment/inference/chat",
@@ -86,6 +159,12 @@ CASES = {
         broken=({"kind": STACK_TYPE, "key": "sk-" + "a" * 40},),
         unknown=({"kind": STACK_TYPE, "gateway_url": UNKNOWN},),
         repeatable=False,
+    ),
+    "SEC-011": Case(
+        identity="Deployment/inference/chat",
+        compliant=(CHAT,),
+        broken=(without(CHAT, f"{POD}.serviceAccountName"),),
+        unknown=(changed(CHAT, f"{POD}.automountServiceAccountToken", UNKNOWN),),
     ),
     "SUP-001": Case(
         identity="Deployment/inference/chat",
