@@ -21,7 +21,8 @@ In Prometheus, from the gateway's port 9902 at /stats/prometheus, it is a counte
 
     envoy_http_local_rate_limit_enabled{envoy_local_http_ratelimit_prefix="<model>"}
 
-The filter's own series, with the prefix "_", stays zero and has to be left out of rules.
+Other series of that name are no model's, and have a prefix with an underscore, which no model's name has: the
+filter's own, "_", which stays zero, and that of the teams' limits.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ FILTER = "arrivals"
 """Name of the filter: routes address their settings to it, and a real rate limit can stand beside it."""
 
 NO_MODEL = "_"
-"""Prefix of the filter's own series, which counts nothing. No model's: their names begin with a letter."""
+"""Prefix of the filter's own series, which counts nothing."""
 
 LOCAL_RATE_LIMIT = "extensions.filters.http.local_ratelimit.v3.LocalRateLimit"
 

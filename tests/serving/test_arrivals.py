@@ -73,8 +73,9 @@ def arrivals(gateway: Gateway) -> dict[str, float]:
         for sample in samples
         if sample.name.removesuffix("_total") == ARRIVALS_METRIC
     }
-    assert found.pop(NO_MODEL) == 0
-    return found
+    assert found[NO_MODEL] == 0
+    # No model's name has an underscore.
+    return {name: value for name, value in found.items() if "_" not in name}
 
 
 def counted(gateway: Gateway, model: str, requests: int) -> tuple[int, str | None, float, Any]:

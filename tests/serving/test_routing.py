@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from serving.envoy.arrivals import ARRIVALS_METRIC, MODEL_LABEL, NO_MODEL
+from serving.envoy.arrivals import ARRIVALS_METRIC, MODEL_LABEL
 from serving.envoy.paths import TASK_PATHS, all_paths
 from serving.envoy.routes import MODEL_HEADER, RETRY_AFTER_SECONDS, WAKE_RETRY_AFTER_SECONDS
 from serving.served import CanaryRoute, ServedModel
@@ -90,7 +90,7 @@ def arrivals(gateway: Gateway) -> dict[str, float]:
     return {
         sample.labels[MODEL_LABEL]: sample.value
         for sample in samples
-        if sample.name.removesuffix("_total") == ARRIVALS_METRIC and sample.labels[MODEL_LABEL] != NO_MODEL
+        if sample.name.removesuffix("_total") == ARRIVALS_METRIC and "_" not in sample.labels[MODEL_LABEL]
     }
 
 
