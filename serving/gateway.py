@@ -17,6 +17,7 @@ from serving.envoy.bootstrap import CLUSTERS_FILE, LISTENERS_FILE, bootstrap
 from serving.envoy.clusters import cluster_documents
 from serving.envoy.documents import BOOTSTRAP_FOLDER, CONFIG_FOLDER, to_yaml
 from serving.envoy.listeners import ADMIN_PORT, HTTP_PORT, METRICS_PORT, ROUTES_FILE, listener_documents
+from serving.envoy.rate_limit import RATE_LIMITS_FILE, RateLimits, rate_limits_document
 from serving.envoy.routes import route_configuration
 from serving.images import image
 from serving.names import (
@@ -50,7 +51,7 @@ class GatewayArgs:
     """cluster: where it runs. models: those behind it. replicas: gateway pods.
 
     max_request_bytes: largest request body; a longer one is refused with 413.
-    authentication: whose tokens open it.
+    authentication: whose tokens open it. rate_limits: how often each team may ask.
     drain_seconds: how long streams in flight may go on when a gateway pod leaves.
     """
 
@@ -60,6 +61,7 @@ class GatewayArgs:
     max_request_bytes: int
     drain_seconds: int
     authentication: Authentication
+    rate_limits: RateLimits
 
 
 class Gateway(pulumi.ComponentResource):
@@ -128,6 +130,7 @@ def config_maps(args: GatewayArgs) -> Mapping[str, Mapping[str, str]]:
         "config": {
             LISTENERS_FILE: to_yaml(listener_documents(args.max_request_bytes)),
             AUTHENTICATION_FILE: to_yaml(authentication_document(args.authentication)),
+            RATE_LIMITS_FILE: to_yaml(rate_limits_document(args.rate_limits, args.replicas)),
             REVOCATIONS_FILE: to_yaml(revocations_document(args.authentication)),
             ROUTES_FILE: to_yaml(route_configuration(args.models, args.max_request_bytes)),
             CLUSTERS_FILE: to_yaml(cluster_documents(args.models)),

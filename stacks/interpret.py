@@ -9,6 +9,7 @@ from dashboards.boards.scaling import BoardModel
 from dashboards.rules import ScaledModel
 from infra.accelerators import accelerator
 from infra.scheduling import NodePool
+from serving.envoy.rate_limit import Rate, RateLimits
 from serving.packing import machines_needed
 from serving.replica import Adapter, Replica
 from serving.scaling import ScalingBounds
@@ -18,6 +19,7 @@ from stacks.canary import canary_name, deployed
 from stacks.catalogue import pool_machines
 from stacks.config import Model, Stack
 from stacks.config import NodePool as PoolSection
+from stacks.config.gateway import RateLimit as RateLimitSection
 from stacks.plan import machine_for
 from stacks.sizing import capacity_of, facts_of, itl_seconds
 
@@ -80,6 +82,13 @@ def served_models(stack: Stack) -> tuple[ServedModel, ...]:
             max_in_flight=_max_in_flight(model, stack),
         )
         for model in stack.models
+    )
+
+
+def rate_limits(section: RateLimitSection) -> RateLimits:
+    return RateLimits(
+        common=Rate(section.requests_per_second, section.burst),
+        teams={team: Rate(rate.requests_per_second, rate.burst) for team, rate in section.teams.items()},
     )
 
 

@@ -24,8 +24,8 @@ from infra.scheduling import NodePool
 from infra.walls import Flow, Walls, WallsArgs
 from infra.warm_nodes import WARM_NODES_NAMESPACE, WarmNodes, WarmNodesArgs
 from serving.engines import vllm
-from serving.flows import flows
 from serving.envoy.authentication import Authentication
+from serving.flows import flows
 from serving.gateway import Gateway, GatewayArgs, config_maps
 from serving.images import IMAGES, image
 from serving.models import is_config_path
@@ -42,6 +42,7 @@ from stacks.canary import deployed
 from stacks.interpret import (
     board_model,
     node_pool,
+    rate_limits,
     replica,
     scaled_model,
     scaling_bounds,
@@ -158,6 +159,7 @@ def build(stack: config.Stack) -> Platform:
         authentication=Authentication(
             tokens.public_keys, pulumi.get_stack(), tuple(stack.gateway.tokens.revoked)
         ),
+        rate_limits=rate_limits(stack.gateway.rate_limit),
     )
     gateway = Gateway(
         "gateway", gateway_args, pulumi.ResourceOptions(depends_on=[namespaces[GATEWAY_NAMESPACE]])

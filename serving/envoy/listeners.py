@@ -8,6 +8,7 @@ from serving.envoy.authorization import claims_filter, models_filter
 from serving.envoy.documents import Document, discovery, socket_address, typed, watched_file
 from serving.envoy.metadata import METADATA, filter_state_filter
 from serving.envoy.model_list import model_list_filter
+from serving.envoy.rate_limit import rate_limit_filter
 from serving.envoy.request_body import body_filters
 from serving.envoy.routes import ROUTES, error_replies
 
@@ -99,6 +100,7 @@ def _clients(max_request_bytes: int) -> Document:
         http_filters=[
             authentication_filter(),
             claims_filter(),
+            rate_limit_filter(),
             model_list_filter(),
             {
                 "name": "envoy.filters.http.buffer",

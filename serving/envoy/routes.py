@@ -290,6 +290,7 @@ def error_replies() -> Document:
                 _status("EQ", 429),
                 "rate_limit_error",
                 "rate_limit_exceeded",
+                f"The team of this token asks more often than it may. Try again in {RETRY_AFTER_SECONDS} s.",
                 retry_after=RETRY_AFTER_SECONDS,
             ),
             _reply(

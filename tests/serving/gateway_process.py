@@ -28,6 +28,7 @@ from serving.envoy.bootstrap import CLUSTERS_FILE, LISTENERS_FILE, bootstrap
 from serving.envoy.clusters import cluster_documents
 from serving.envoy.documents import CONFIG_FOLDER, Document, socket_address, to_yaml
 from serving.envoy.listeners import ADMIN_PORT, ROUTES_FILE, listener_documents
+from serving.envoy.rate_limit import RATE_LIMITS_FILE, Rate, RateLimits, rate_limits_document
 from serving.envoy.routes import route_configuration
 from serving.jwks import write_jwks
 from serving.served import ServedModel
@@ -42,6 +43,9 @@ AUTHORIZATION = {
     "Authorization": f"Bearer {mint(KEY, claims('search', 'test', [EVERY_MODEL], (), timedelta(days=1)))}"
 }
 """The header that opens it."""
+
+RATE_LIMITS = RateLimits(Rate(100_000, 1_000_000), {})
+"""So many that no test meets them unless it says so."""
 
 JSON = {"Content-Type": "application/json", **AUTHORIZATION}
 
@@ -81,12 +85,14 @@ def write_watched(
     clusters: Document | None = None,
     models: Sequence[ServedModel] | None = None,
     authentication: Authentication = AUTHENTICATION,
+    rate_limits: RateLimits = RATE_LIMITS,
 ) -> None:
     models = models_of(backends) if models is None else models
     found = _with_backends(cluster_documents(models), backends) if clusters is None else clusters
     files = {
         LISTENERS_FILE: _on_loopback(listener_documents(max_request_bytes)),
         AUTHENTICATION_FILE: authentication_document(authentication),
+        RATE_LIMITS_FILE: rate_limits_document(rate_limits, 1),
         REVOCATIONS_FILE: revocations_document(authentication),
         ROUTES_FILE: route_configuration(models, max_request_bytes),
         CLUSTERS_FILE: found,
@@ -152,7 +158,11 @@ def validate(folder: Path, models: Sequence[ServedModel], max_request_bytes: int
     (routes,) = _resources(route_configuration(models, max_request_bytes))
     manager = static["listeners"][-1]["filter_chains"][0]["filters"][0]["typed_config"]
     del manager["rds"]
-    documents = (authentication_document(AUTHENTICATION), revocations_document(AUTHENTICATION))
+    documents = (
+        authentication_document(AUTHENTICATION),
+        revocations_document(AUTHENTICATION),
+        rate_limits_document(RATE_LIMITS, 1),
+    )
     watched = {config["name"]: config["typed_config"] for item in documents for config in _resources(item)}
     for found in manager["http_filters"]:
         if found.pop("config_discovery", None) is not None:
@@ -180,6 +190,7 @@ def running(
     clusters: Document | None = None,
     models: Sequence[ServedModel] | None = None,
     authentication: Authentication = AUTHENTICATION,
+    rate_limits: RateLimits = RATE_LIMITS,
 ) -> Iterator[Gateway]:
     """Envoy in front of `backends`: Service to the loopback ports of its replicas.
 
@@ -187,7 +198,7 @@ def running(
 
     `clusters` finds the replicas in another way than by fixed addresses; then only the models' names count.
     """
-    write_watched(folder, backends, max_request_bytes, clusters, models, authentication)
+    write_watched(folder, backends, max_request_bytes, clusters, models, authentication, rate_limits)
     admin = f"127.0.0.1:{_free_port()}"
     path = write_bootstrap(folder, int(admin.rpartition(":")[2]))
     log = (folder / "envoy.log").open("wb")

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serving.envoy.authentication import Authentication
+from serving.envoy.rate_limit import Rate, RateLimits
 from serving.gateway import GatewayArgs, address, config_maps, deployment_spec
 from serving.served import ServedModel
 from tests.serving.contracts import cluster_contract
@@ -30,6 +31,7 @@ def arguments(
         max_request_bytes=1024,
         drain_seconds=drain_seconds,
         authentication=authentication,
+        rate_limits=RateLimits(Rate(10, 20), {}),
     )
 
 
