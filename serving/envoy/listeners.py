@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from serving.envoy.access_log import access_log, usage_filter
 from serving.envoy.arrivals import arrivals_filter
 from serving.envoy.authentication import authentication_filter
 from serving.envoy.authorization import claims_filter, models_filter
 from serving.envoy.documents import Document, discovery, socket_address, typed, watched_file
-from serving.envoy.metadata import METADATA, filter_state_filter
+from serving.envoy.full_queue import full_queue_filter
+from serving.envoy.metadata import filter_state_filter
 from serving.envoy.model_list import model_list_filter
 from serving.envoy.rate_limit import rate_limit_filter
 from serving.envoy.request_body import body_filters
@@ -94,7 +96,7 @@ def _clients(max_request_bytes: int) -> Document:
         stream_idle_timeout="0s",
         rds={"route_config_name": ROUTES, "config_source": watched_file(ROUTES_FILE)},
         local_reply_config=error_replies(),
-        access_log=[_access_log()],
+        access_log=[access_log()],
         # A refused request costs no more than a look at its headers, and only what may reach a model counts
         # as an arrival.
         http_filters=[
@@ -111,7 +113,9 @@ def _clients(max_request_bytes: int) -> Document:
             *body_filters(),
             filter_state_filter(),
             models_filter(),
+            usage_filter(),
             arrivals_filter(),
+            full_queue_filter(),
             _router(),
         ],
     )
@@ -120,26 +124,3 @@ def _clients(max_request_bytes: int) -> Document:
 def _router() -> Document:
     router = typed("extensions.filters.http.router.v3.Router", suppress_envoy_headers=True)
     return {"name": "envoy.filters.http.router", "typed_config": router}
-
-
-def _access_log() -> Document:
-    """One JSON line per request; no headers and no bodies, which may hold keys and prompts."""
-    fields = {
-        "time": "%START_TIME%",
-        "method": "%REQ(:METHOD)%",
-        "path": "%PATH(NQ)%",
-        "model": f"%DYNAMIC_METADATA({METADATA}:model)%",
-        "status": "%RESPONSE_CODE%",
-        "details": "%RESPONSE_CODE_DETAILS%",
-        "flags": "%RESPONSE_FLAGS%",
-        "milliseconds": "%DURATION%",
-        "first_byte_milliseconds": "%RESPONSE_DURATION%",
-        "bytes_received": "%BYTES_RECEIVED%",
-        "bytes_sent": "%BYTES_SENT%",
-        "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
-        "upstream": "%UPSTREAM_HOST%",
-        "client": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
-        "request_id": "%REQ(X-REQUEST-ID)%",
-    }
-    log = typed("extensions.access_loggers.stream.v3.StdoutAccessLog", log_format={"json_format": fields})
-    return {"name": "envoy.access_loggers.stdout", "typed_config": log}
