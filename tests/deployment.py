@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 KINDS = (
     "Namespace",
+    "NetworkPolicy",
     "PriorityClass",
     "KWOKNodeClass",
     "NodePool",

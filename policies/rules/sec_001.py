@@ -33,7 +33,8 @@ def judge(resources: Sequence[Resource], settings: Sec001Settings, report: Repor
     public = gateway_is_public()
     pods: list[Pod] = []
     for owner in pod_owners(resources):
-        pods.append(pod_of(owner))
+        with report.judging(owner.identity, owner.urn):
+            pods.append(pod_of(owner))
     for service in kubernetes_objects(resources, ("Service",)):
         with report.judging(service.identity, service.urn) as violation:
             entrance = _entrance(service)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_network
+from typing import Annotated
 
 from pulumi_policy import EnforcementLevel, Severity
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from policies.engine_commands import runs_engine
 from policies.labels import selects
@@ -23,12 +24,19 @@ LOOPBACK = ip_network("127.0.0.0/8")
 """Nothing that comes over a network has such an address."""
 
 
+def _network(text: str) -> str:
+    return str(ip_network(text))
+
+
+Network = Annotated[str, AfterValidator(_network)]
+
+
 class Sec002Settings(Settings):
     callers: tuple[str, ...] = Field(
         default=("gateway", "prometheus"),
         description=f"values of the labels {NAME} or {COMPONENT} of pods that may reach engines",
     )
-    networks: tuple[str, ...] = Field(
+    networks: tuple[Network, ...] = Field(
         default=(),
         description="networks in CIDR notation that may reach engines, such as that of a Prometheus outside",
     )
@@ -73,7 +81,7 @@ def _problems(pod: Pod, policies: Sequence[Policy], settings: Sec002Settings) ->
 def _accepted(peer: Section, settings: Sec002Settings) -> bool:
     if peer.has("ipBlock"):
         found = network(peer.section("ipBlock"))
-        accepted = [LOOPBACK, *(ip_network(text, strict=False) for text in settings.networks)]
+        accepted = [LOOPBACK, *(ip_network(text) for text in settings.networks)]
         return any(
             found.version == other.version and found[0] in other and found[-1] in other for other in accepted
         )

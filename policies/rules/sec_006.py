@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
+from typing import Annotated
 
 from pulumi_policy import EnforcementLevel, Severity
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from policies.objects import Resource
 from policies.reachability import METADATA_ADDRESSES, Policy, block_holds, network_policies
 from policies.rule import Report, Rule, Settings
 
 
+def _address(text: str) -> str:
+    return str(ip_address(text))
+
+
+Address = Annotated[str, AfterValidator(_address)]
+
+
 class Sec006Settings(Settings):
-    addresses: tuple[str, ...] = Field(
+    addresses: tuple[Address, ...] = Field(
         default=METADATA_ADDRESSES, description="addresses where machines ask for their credentials"
     )
 

@@ -11,18 +11,26 @@ from hypothesis import strategies as st
 
 from policies.pack import RULES
 from policies.rule import Rule
+from tests.policies.cases import DENY, FROM_GATEWAY, to_block
 from tests.policies.judging import UNKNOWN, changed, golden, judge
 
-MANIFESTS = tuple(
-    golden(name)
-    for name in (
-        "deployment-chat",
-        "deployment-gateway",
-        "job-verify",
-        "nodepool-l4",
-        "poddisruptionbudget-chat",
-        "scaledobject-chat",
-    )
+MANIFESTS = (
+    *(
+        golden(name)
+        for name in (
+            "deployment-chat",
+            "deployment-gateway",
+            "job-verify",
+            "nodepool-l4",
+            "poddisruptionbudget-chat",
+            "scaledobject-chat",
+            "namespace-inference",
+            "service-chat",
+        )
+    ),
+    DENY,
+    FROM_GATEWAY,
+    to_block("0.0.0.0/0", ["169.254.0.0/16"]),
 )
 
 ODD = st.recursive(

@@ -85,7 +85,7 @@ def test_the_verification_comes_after_everything_else(local: Recording):
     own = [resource for resource in local if resource.parent == job.parent]
     components = [resource for resource in local if resource.component]
     assert urns(list(local)) - local.behind(job) == urns(own) - local.behind(job)
-    assert len(components) == 15
+    assert len(components) == 17
 
 
 def test_outputs(local: Recording):

@@ -78,3 +78,8 @@ def test_callers_are_a_setting():
 
 def test_pods_without_an_engine_are_left_alone():
     assert judge(RULE, golden("deployment-gateway"), golden("job-verify")).violations == []
+
+
+def test_a_setting_that_is_no_network_is_a_violation_and_no_crash():
+    (violation,) = judge(RULE, CHAT, DENY, FROM_GATEWAY, config={"networks": ["10.0.0.1/8"]}).violations
+    assert violation.startswith("configuration of SEC-002: networks.0")

@@ -49,3 +49,8 @@ def test_addresses_are_a_setting():
 def test_odd_blocks_are_violations_and_no_crash(odd):
     (violation,) = judge(RULE, changed(BLOCK, "spec.egress.0.to.0.ipBlock.cidr", odd)).violations
     assert "expected" in violation
+
+
+def test_a_setting_that_is_no_address_is_a_violation_and_no_crash():
+    (violation,) = judge(RULE, BLOCK, config={"addresses": ["metadata"]}).violations
+    assert violation.startswith("configuration of SEC-006: addresses.0")
