@@ -25,6 +25,7 @@ from serving.envoy.attempts import (
 from serving.envoy.authentication import CLAIMS, TOKEN_METADATA
 from serving.envoy.authorization import allowed, open_to_every_token
 from serving.envoy.documents import Document, discovery, typed
+from serving.envoy.full_queue import MODEL_HEADER
 from serving.envoy.metadata import METADATA, MODEL, PROBLEM, PROMPT_CACHE_KEY, filter_state, present
 from serving.envoy.model_list import model_list
 from serving.envoy.paths import DOES, MODELS_PATH, REFUSED_FAMILIES, TASK_PATHS, all_paths, any_of
@@ -32,9 +33,6 @@ from serving.served import ServedModel
 
 ROUTES = "gateway"
 """Name of the route configuration, by which the listener asks for it."""
-
-MODEL_HEADER = "x-llm-platform-model"
-"""Header of an answer: the Service that gave it, which is the model, its canary or its fallback."""
 
 ERROR_METADATA = "llm-platform.error"
 """Metadata of a route that refuses: `code` and `param` of the error it answers with."""

@@ -23,8 +23,9 @@ from local.fleet.rewrite import Rewriter
 from serving.envoy.arrivals import ARRIVALS_METRIC, MODEL_LABEL
 from serving.envoy.clusters import cluster_documents
 from serving.envoy.documents import to_yaml
+from serving.envoy.full_queue import MODEL_HEADER
 from serving.envoy.paths import TASK_PATHS, all_paths
-from serving.envoy.routes import MODEL_HEADER, RETRY_AFTER_SECONDS, WAKE_RETRY_AFTER_SECONDS
+from serving.envoy.routes import RETRY_AFTER_SECONDS, WAKE_RETRY_AFTER_SECONDS
 from serving.served import CanaryRoute, ServedModel
 from tests.serving.engine_server import Engine, serving
 from tests.serving.gateway_process import AUTHORIZATION, JSON, Gateway, running
@@ -352,8 +353,8 @@ def test_if_both_are_full_the_answer_is_that_of_the_model_asked_for(tmp_path: Pa
         found["chat"].full = found["large"].full = True
         with running(tmp_path, ports(found), LIMIT, models=[FALLING_BACK, LARGE]) as gateway:
             answer = ask(gateway, "chat")
-    assert (answer.status, answer.service) == (503, "chat")
-    assert answer.content == {"error": {"message": "queue is full"}}
+    assert "'chat'" in refused(answer, 503, "model_unavailable")
+    assert (answer.service, answer.retry_after) == ("chat", str(RETRY_AFTER_SECONDS))
     assert [len(found[name].requests) for name in ("chat", "large")] == [3, 1]
 
 
@@ -369,7 +370,10 @@ def test_a_full_queue_without_a_fallback_is_asked_once(tmp_path: Path):
     with engines("large") as found:
         found["large"].full = True
         with running(tmp_path, ports(found), LIMIT, models=[LARGE]) as gateway:
-            assert ask(gateway, "large").status == 503
+            answer = ask(gateway, "large")
+    # vLLM says neither when to return nor anything in OpenAI's shape.
+    refused(answer, 503, "model_unavailable")
+    assert answer.retry_after == str(RETRY_AFTER_SECONDS)
     assert len(found["large"].requests) == 1
 
 
