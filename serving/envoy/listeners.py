@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from serving.envoy.access_log import access_log, usage_filter
+from serving.envoy.access_log import access_log
 from serving.envoy.arrivals import arrivals_filter
 from serving.envoy.authentication import authentication_filter
 from serving.envoy.authorization import claims_filter, models_filter
@@ -113,7 +113,6 @@ def _clients(max_request_bytes: int) -> Document:
             *body_filters(),
             filter_state_filter(),
             models_filter(),
-            usage_filter(),
             arrivals_filter(),
             full_queue_filter(),
             _router(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,7 +17,6 @@ class Engine:
     requests: path, headers and body of each request that arrived.
     proceed: set to let a stream go on after its first event.
     refuse_first: connections to cut before an answer. full: answers 503, as with a full queue.
-    usage: what a stream says at its end that it used.
     """
 
     port: int = 0
@@ -25,7 +24,6 @@ class Engine:
     proceed: threading.Event = field(default_factory=threading.Event)
     refuse_first: int = 0
     full: bool = False
-    usage: Mapping[str, int] | None = None
 
 
 @contextmanager
@@ -72,8 +70,6 @@ def serving() -> Iterator[Engine]:
             self.end_headers()
             self._chunk(b"data: first\n\n")
             if engine.proceed.wait(timeout=20):
-                if engine.usage is not None:
-                    self._chunk(f"data: {json.dumps({'choices': [], 'usage': engine.usage})}\n\n".encode())
                 self._chunk(b"data: [DONE]\n\n")
                 self._chunk(b"")
 
