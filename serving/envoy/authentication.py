@@ -31,7 +31,7 @@ CLOCK_SKEW_SECONDS = 30
 """By how much the clock of whoever signs may be off."""
 
 CACHED_TOKENS = 1000
-"""For each worker thread. A signature takes tens of microseconds to check; a cached one is not checked again."""
+"""For each worker thread. A signature takes tens of microseconds to check, and is checked once."""
 
 
 @dataclass(frozen=True)
