@@ -45,6 +45,9 @@ DRAIN_MINIMUM_SECONDS = 10
 
 SHUTDOWN_MARGIN_SECONDS = 10
 
+WORKER_THREADS = 2
+"""Threads of a pod. It asks for half a core and may use more, which a second thread can take."""
+
 
 @dataclass
 class GatewayArgs:
@@ -195,6 +198,9 @@ def _container(args: GatewayArgs) -> k8s.core.v1.ContainerArgs:
             "--disable-hot-restart",
             "--log-level",
             "warning",
+            # As many threads as may run at once: Envoy's default is one for each core of the machine.
+            "--concurrency",
+            str(WORKER_THREADS),
             # Connections are told to close within this time once the pod, or a changed listener, drains.
             "--drain-time-s",
             str(args.drain_seconds),

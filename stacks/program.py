@@ -75,6 +75,7 @@ def build(stack: config.Stack) -> Platform:
     """Registers everything that `stack` describes."""
     local = _local(stack.cluster)
     _servable(stack)
+    _reachable(stack.gateway)
     plan = make_plan(stack)
     _say(plan)
     pools = {pool.name: node_pool(pool, stack) for pool in stack.node_pools}
@@ -250,6 +251,19 @@ def _servable(stack: config.Stack) -> None:
                 "engines load it by its Hugging Face id: add a row to serving/data/models.yaml and name "
                 "that. Nothing was changed"
             )
+
+
+def _reachable(gateway: config.Gateway) -> None:
+    """What a local cluster has no part for is refused, not left out in silence."""
+    if gateway.public is not None:
+        raise pulumi.RunError(
+            "gateway.public: a local cluster has no entrance from the internet. Leave it out; nothing changed"
+        )
+    if gateway.backend == "inference_pool":
+        raise pulumi.RunError(
+            "gateway.backend: inference_pool needs a cluster that has an inference gateway already, and this "
+            "one has none: use envoy. Nothing was changed"
+        )
 
 
 def _cluster(cluster: config.LocalCluster) -> Cluster:
