@@ -7,12 +7,13 @@ from serving.envoy.arrivals import arrivals_filter
 from serving.envoy.authentication import authentication_filter
 from serving.envoy.authorization import claims_filter, models_filter
 from serving.envoy.documents import Document, discovery, socket_address, typed, watched_file
+from serving.envoy.error_replies import error_replies
 from serving.envoy.full_queue import full_queue_filter
 from serving.envoy.metadata import filter_state_filter
 from serving.envoy.model_list import model_list_filter
 from serving.envoy.rate_limit import rate_limit_filter
 from serving.envoy.request_body import body_filters
-from serving.envoy.routes import ROUTES, error_replies
+from serving.envoy.routes import ROUTES
 
 HTTP_PORT = 8080
 METRICS_PORT = 9902

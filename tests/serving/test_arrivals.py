@@ -20,7 +20,7 @@ from local.fleet.rewrite import Rewriter
 from serving.envoy.arrivals import ARRIVALS_METRIC, MODEL_LABEL, NO_MODEL
 from serving.envoy.clusters import cluster_documents
 from serving.envoy.documents import Document, socket_address, to_yaml, typed
-from serving.envoy.routes import RETRY_AFTER_SECONDS, WAKE_RETRY_AFTER_SECONDS
+from serving.envoy.error_replies import RETRY_AFTER_SECONDS, WAKE_RETRY_AFTER_SECONDS
 from serving.served import ServedModel
 from tests.serving.engine_server import Engine, serving
 from tests.serving.gateway_process import JSON, Gateway, running

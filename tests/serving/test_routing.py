@@ -23,9 +23,9 @@ from local.fleet.rewrite import Rewriter
 from serving.envoy.arrivals import ARRIVALS_METRIC, MODEL_LABEL
 from serving.envoy.clusters import cluster_documents
 from serving.envoy.documents import to_yaml
+from serving.envoy.error_replies import RETRY_AFTER_SECONDS, WAKE_RETRY_AFTER_SECONDS
 from serving.envoy.full_queue import MODEL_HEADER
 from serving.envoy.paths import TASK_PATHS, all_paths
-from serving.envoy.routes import RETRY_AFTER_SECONDS, WAKE_RETRY_AFTER_SECONDS
 from serving.served import CanaryRoute, ServedModel
 from tests.serving.engine_server import Engine, serving
 from tests.serving.gateway_process import AUTHORIZATION, JSON, Gateway, running

@@ -8,7 +8,7 @@ from typing import Any
 import openai
 import pytest
 
-from serving.envoy.routes import WAKE_RETRY_AFTER_SECONDS
+from serving.envoy.error_replies import WAKE_RETRY_AFTER_SECONDS
 from tests.serving.engine_server import serving
 from tests.serving.gateway_process import AUTHORIZATION, running
 

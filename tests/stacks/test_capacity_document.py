@@ -8,7 +8,7 @@ import pytest
 
 from infra.machines import machine
 from infra.priority import ENGINE_PRIORITY, PLACEHOLDER_PRIORITY
-from serving.envoy.routes import WAKE_RETRY_AFTER_SECONDS
+from serving.envoy.error_replies import WAKE_RETRY_AFTER_SECONDS
 from serving.replica import PRE_STOP_SECONDS, SHUTDOWN_MARGIN_SECONDS
 
 HOURS_PER_MONTH = 730

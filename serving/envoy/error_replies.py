@@ -1,0 +1,148 @@
+"""Every error that Envoy itself answers with, in OpenAI's shape.
+
+The first mapper that fits is used. Messages are for whoever reads them in a client's log: what is wrong, and
+what to do. What a client sent is not repeated, but for the model's name.
+"""
+
+from __future__ import annotations
+
+from serving.envoy.authentication import CLAIMS, TOKEN_METADATA
+from serving.envoy.documents import Document
+from serving.envoy.metadata import METADATA, MODEL
+from serving.envoy.paths import MODELS_PATH
+
+ERROR_METADATA = "llm-platform.error"
+"""Metadata of a route that refuses: `code` and `param` of the error it answers with."""
+
+HOW_TO_ASK = "Pass a token of this stack as API key (Authorization: Bearer ...); `make token` makes one."
+"""End of each 401."""
+
+RETRY_AFTER_SECONDS = 5
+"""What a client is told to wait after 429, and after 503 while replicas exist; OpenAI's clients do."""
+
+WAKE_RETRY_AFTER_SECONDS = 30
+"""What a client is told to wait when the model has no replica at all: it sleeps, or its first one starts.
+
+OpenAI's Python client waits as it is told (up to 60 s in older versions, 120 s in newer ones) and tries
+twice more, so its own retries cover 60 s: about twice what a wake-up takes on the local cluster. A cold
+start on a cloud takes 6 to 16 minutes (docs/capacity.md): clients of models that sleep there set
+`max_retries=32`, which covers 16 minutes. A longer wait would save requests and cost each client more once
+the model is up: half of the wait on average.
+"""
+
+
+def error_replies() -> Document:
+    """`local_reply_config`: every error that Envoy itself answers with, in OpenAI's shape."""
+    model = f"'%DYNAMIC_METADATA({METADATA}:model)%'"
+    asleep = (
+        f"No replica of model {model} is ready: one is started when requests arrive. "
+        f"Try again in {WAKE_RETRY_AFTER_SECONDS} s."
+    )
+    unavailable = f"No replica of model {model} can answer now. Try again shortly."
+    route_code = f"%METADATA(ROUTE:{ERROR_METADATA}:code)%"
+    return {
+        "mappers": [
+            # UH: the model's Service has no ready address.
+            _reply(
+                {"response_flag_filter": {"flags": ["UH"]}},
+                "server_error",
+                "model_unavailable",
+                asleep,
+                retry_after=WAKE_RETRY_AFTER_SECONDS,
+            ),
+            _reply(
+                _status("EQ", 401),
+                "authentication_error",
+                "invalid_api_key",
+                f"%LOCAL_REPLY_BODY%. {HOW_TO_ASK}",
+            ),
+            _reply(
+                _forbidden(METADATA, MODEL),
+                "permission_error",
+                "permission_denied",
+                f"The token does not allow the model {model}. GET {MODELS_PATH} lists what it allows; "
+                f"`make token` makes one for more.",
+            ),
+            _no_key(
+                _forbidden(TOKEN_METADATA, CLAIMS),
+                "The token is revoked, or its claims sub, jti or models are missing.",
+            ),
+            _no_key(_status("EQ", 403), "The token is for another stack."),
+            _reply(
+                _status("EQ", 413),
+                "invalid_request_error",
+                "request_too_large",
+                "The request body is too large.",
+            ),
+            _reply(
+                _status("EQ", 429),
+                "rate_limit_error",
+                "rate_limit_exceeded",
+                f"The team of this token asks more often than it may. Try again in {RETRY_AFTER_SECONDS} s.",
+                retry_after=RETRY_AFTER_SECONDS,
+            ),
+            _reply(
+                _status("EQ", 503),
+                "server_error",
+                "model_unavailable",
+                unavailable,
+                retry_after=RETRY_AFTER_SECONDS,
+            ),
+            # CONNECT with a body, and framings that HTTP/1.1 has in theory: no fault of the server.
+            {
+                **_reply(
+                    _status("EQ", 501),
+                    "invalid_request_error",
+                    "not_supported",
+                    "Not supported: CONNECT, and bodies that are neither chunked nor of a given length.",
+                ),
+                "status_code": 400,
+            },
+            _reply(_status("GE", 500), "server_error", "internal_error"),
+            _reply(_status("GE", 400), "invalid_request_error", route_code),
+        ]
+    }
+
+
+def _no_key(picked: Document, message: str) -> Document:
+    """Envoy says 403 to some tokens that open nothing; clients expect 401."""
+    reply = _reply(picked, "authentication_error", "invalid_api_key", f"{message} {HOW_TO_ASK}")
+    return {**reply, "status_code": 401}
+
+
+def _forbidden(namespace: str, key: str) -> Document:
+    """Picks 403 once this metadata of the request is known."""
+    known = {"filter": namespace, "path": [{"key": key}], "value": {"present_match": True}}
+    # Envoy counts what is missing as matched unless told otherwise.
+    metadata = {"metadata_filter": {"matcher": known, "match_if_key_not_found": False}}
+    return {"and_filter": {"filters": [_status("EQ", 403), metadata]}}
+
+
+def _status(operator: str, status: int) -> Document:
+    """Picks the replies whose status compares with `status`."""
+    # The runtime key is mandatory in Envoy's API and allows a change by hand; nothing sets it.
+    value = {"default_value": status, "runtime_key": f"local_reply.{operator.lower()}_{status}"}
+    return {"status_code_filter": {"comparison": {"op": operator, "value": value}}}
+
+
+def _reply(
+    picked: Document,
+    error_type: str,
+    code: str,
+    message: str = "%LOCAL_REPLY_BODY%",
+    retry_after: int | None = None,
+) -> Document:
+    """Shape of the errors that `picked` picks; the first mapper that fits is used."""
+    error = {
+        "message": message,
+        "type": error_type,
+        "param": f"%METADATA(ROUTE:{ERROR_METADATA}:param)%",
+        "code": code,
+    }
+    mapper: dict[str, object] = {
+        "filter": picked,
+        "body_format_override": {"json_format": {"error": error}},
+    }
+    if retry_after is not None:
+        mapper["headers_to_add"] = [{"header": {"key": "retry-after", "value": str(retry_after)}}]
+    return mapper
