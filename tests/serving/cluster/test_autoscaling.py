@@ -198,7 +198,8 @@ def test_nothing_secret_is_readable_outside_the_cluster(platform: Platform):
     backend = platform.cluster.state / "autoscaling" / "backend"
     state = [path.read_text(errors="replace") for path in backend.rglob("*") if path.is_file()]
     assert any("verify-token-" in text for text in state)
-    for text in (*state, platform.run("stack", "output", "--json"), platform.run("stack", "export")):
+    exported = [platform.plain_run("stack", what, "--stack", STACK) for what in ("output", "export")]
+    for text in (*state, *exported):
         for secret in (shown, signature, encoded, private, "PRIVATE KEY", token()):
             assert secret not in text
     configurations = platform.cluster.kubectl("get", "configmaps,jobs,pods", "-A", "-o", "json")
