@@ -6,6 +6,8 @@ what to do. What a client sent is not repeated, but for the model's name.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from serving.envoy.authentication import CLAIMS, TOKEN_METADATA
 from serving.envoy.documents import Document
 from serving.envoy.metadata import METADATA, MODEL
@@ -13,6 +15,10 @@ from serving.envoy.paths import MODELS_PATH
 
 ERROR_METADATA = "llm-platform.error"
 """Metadata of a route that refuses: `code` and `param` of the error it answers with."""
+
+MAX_HEADERS = 100
+MAX_HEADERS_KIB = 60
+"""What Envoy accepts unless told otherwise."""
 
 HOW_TO_ASK = "Pass a token of this stack as API key (Authorization: Bearer ...); `make token` makes one."
 """End of each 401."""
@@ -42,6 +48,7 @@ def error_replies() -> Document:
     route_code = f"%METADATA(ROUTE:{ERROR_METADATA}:code)%"
     return {
         "mappers": [
+            *_refused_by_protocol(),
             # UH: the model's Service has no ready address.
             _reply(
                 {"response_flag_filter": {"flags": ["UH"]}},
@@ -102,6 +109,40 @@ def error_replies() -> Document:
             _reply(_status("GE", 400), "invalid_request_error", route_code),
         ]
     }
+
+
+def _refused_by_protocol() -> Iterator[Document]:
+    """What no filter has seen. Envoy says little of these, and in most of them knows no header yet."""
+    invalid = "invalid_request_error"
+    # An upgrade is refused with 403, which must not be taken for one of a token.
+    upgrade = {"and_filter": {"filters": [_status("EQ", 403), _header("upgrade", present=True)]}}
+    refused = _reply(upgrade, invalid, "not_supported", "Upgrades are not supported: leave out the header.")
+    yield {**refused, "status_code": 400}
+    yield _reply(
+        _status("EQ", 408),
+        invalid,
+        "request_timeout",
+        "The request did not arrive in time: its headers have 10 s, its body a minute.",
+    )
+    yield _reply(_status("EQ", 426), invalid, "http_version", "Use HTTP/1.1 or HTTP/2.")
+    yield _reply(
+        _status("EQ", 431),
+        invalid,
+        "headers_too_large",
+        f"Too many or too long headers: {MAX_HEADERS} of {MAX_HEADERS_KIB} KiB together are accepted.",
+    )
+    yield _reply(
+        {"and_filter": {"filters": [_status("EQ", 400), _header(":authority", present=False)]}},
+        invalid,
+        "invalid_http",
+        "Not a valid HTTP request: look at its first line, its Host header, the names of other headers "
+        "(without underscores) and how its body is framed.",
+    )
+
+
+def _header(name: str, present: bool) -> Document:
+    """Picks the replies to requests that have this header, or have it not."""
+    return {"header_filter": {"header": {"name": name, "present_match": True, "invert_match": not present}}}
 
 
 def _no_key(picked: Document, message: str) -> Document:
