@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullFormatter, StrMethodFormatter
 
 from local.affinity_benchmark.measure import Measured
 from local.affinity_benchmark.report import of
 from local.affinity_benchmark.workload import CASES
 from local.load.picture import BLUE, GREEN, GREY, ORANGE
 
+TICKS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 COLORS = {"least request": ORANGE, "hash": BLUE, "hash, 200 %": GREEN, "hash, no bound": GREY}
 
 
@@ -27,7 +30,10 @@ def draw(results: Sequence[Measured], file: Path) -> None:
                 shares = [(index + 1) / len(seconds) for index in range(len(seconds))]
                 axis.plot(seconds, shares, label=result.policy, color=COLORS[result.policy])
             axis.set_xscale("log")
-            axis.set_title(case.title, fontsize=8)
+            axis.set_title(fill(case.title, 45), fontsize=8)
+            axis.xaxis.set_major_locator(FixedLocator(TICKS))
+            axis.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            axis.xaxis.set_minor_formatter(NullFormatter())
             axis.set_xlabel("seconds to the first token")
         axes[0].set_ylabel("share of requests")
         axes[0].set_ylim(0, 1)

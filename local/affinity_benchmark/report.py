@@ -91,8 +91,13 @@ def document(plan: Plan, results: Sequence[Measured], date: str, machine: str) -
         "engine": list(ENGINE),
         "balance_per_cent": BALANCE_PER_CENT,
         "rows": [asdict(row) for row in rows(results)],
-        "computed_tokens": [
-            {"case": result.case.name, "policy": result.policy, "rounds": result.computed}
+        "measured": [
+            {
+                "case": result.case.name,
+                "policy": result.policy,
+                "computed_tokens": result.computed,
+                "first_token_ms": [round(1000 * seconds) for seconds in sorted(result.first_token)],
+            }
             for result in results
         ],
     }
