@@ -1,6 +1,6 @@
 """`GET /v1/models` and `GET /v1/models/<name>`: what the token may use, answered by the gateway itself.
 
-A list for each token cannot be written into routes. A script of a few lines puts it together, the only one on
+A list for each token cannot be written into routes. A script of a few lines puts it together, one of three on
 the request path that is no filter of Envoy's; if it fails, the route answers 500.
 """
 

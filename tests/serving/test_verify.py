@@ -191,13 +191,15 @@ def test_an_open_gateway_is_named(answer: Answer):
 @pytest.mark.parametrize(
     ("shown", "advice"),
     [
-        (
+        pytest.param(
             TOKEN,
             "its key is none that the gateway has: ConfigMap gateway/gateway-config, authentication.yaml",
+            id="foreign",
         ),
-        (
+        pytest.param(
             token(time.time() - 60),
             "it has expired: this is a new attempt at an old run. `kubectl -n gateway delete",
+            id="expired",
         ),
         ("no.jwt", "its key is none that the gateway has"),
         ("", "its key is none that the gateway has"),

@@ -2,8 +2,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
-
 from infra.machines import machine
 from serving.fit import FitRequest, fit, node
 from tests.serving.fit.requests import ask
