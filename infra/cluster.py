@@ -49,6 +49,21 @@ class WeightsStorage:
 
 
 @dataclass(frozen=True)
+class Entrance:
+    """How clients reach the gateway from outside the cluster.
+
+    annotations: of the gateway's Service: what makes a cloud's load balancer internal or public.
+    hostname: the DNS name that clients use; None where the load balancer's own address does.
+    tls: who ends it: nobody, the gateway's pods, or the load balancer before them.
+    """
+
+    service_type: Literal["LoadBalancer", "ClusterIP"]
+    annotations: Mapping[str, str]
+    hostname: str | None
+    tls: Literal["none", "gateway", "load_balancer"]
+
+
+@dataclass(frozen=True)
 class InferenceGateway:
     """A Gateway of the Gateway API that sends requests to InferencePools (inference.networking.k8s.io/v1).
 
@@ -124,7 +139,7 @@ class Cluster:
 
     provider: for every Kubernetes resource; nothing else decides which cluster is changed.
     node_class: what Karpenter's node pools refer to.
-    gateway_service_type: how the gateway is reached from outside.
+    entrance: how the gateway is reached from outside.
     system_node_selector: where pods without a GPU run.
     prometheus: what autoscaling reads.
     weights_storage: where the weights of models are kept.
@@ -136,7 +151,7 @@ class Cluster:
     name: str
     provider: k8s.Provider
     node_class: NodeClass
-    gateway_service_type: Literal["LoadBalancer", "ClusterIP"]
+    entrance: Entrance
     system_node_selector: Mapping[str, str]
     prometheus: Prometheus
     weights_storage: WeightsStorage

@@ -21,6 +21,7 @@ from infra.cluster import (
     Addresses,
     Cluster,
     Endpoint,
+    Entrance,
     NodeClass,
     Prometheus,
     Surroundings,
@@ -172,7 +173,8 @@ class LocalCluster(pulumi.ComponentResource):
             name=name,
             provider=provider,
             node_class=NODE_CLASS,
-            gateway_service_type="LoadBalancer",
+            # On loopback: nobody outside this machine reaches it.
+            entrance=Entrance("LoadBalancer", annotations={}, hostname=None, tls="none"),
             system_node_selector={NODE_POOL_LABEL: "system"},
             prometheus=Prometheus(url=args.prometheus_url, interval_seconds=METRICS_INTERVAL_SECONDS),
             weights_storage=WeightsStorage(

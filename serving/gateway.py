@@ -98,11 +98,12 @@ class Gateway(pulumi.ComponentResource):
         deployment = k8s.apps.v1.Deployment(
             f"{name}-deployment", metadata=_metadata(GATEWAY), spec=deployment_spec(args), opts=child
         )
+        entrance = args.cluster.entrance
         service = core.Service(
             f"{name}-service",
-            metadata=_metadata(GATEWAY),
+            metadata=_metadata(GATEWAY, entrance.annotations),
             spec=core.ServiceSpecArgs(
-                type=args.cluster.gateway_service_type,
+                type=entrance.service_type,
                 selector=selector(GATEWAY),
                 ports=[
                     core.ServicePortArgs(name=HTTP_PORT_NAME, port=GATEWAY_PORT, target_port=HTTP_PORT_NAME)
@@ -111,12 +112,15 @@ class Gateway(pulumi.ComponentResource):
             # After the pods, and so on the way out before them: no client is sent to a pod that is gone.
             opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[deployment])),
         )
-        self.url = service.status.apply(address)
+        self.url = service.status.apply(lambda status: address(status, entrance.hostname))
         self.register_outputs({"url": self.url})
 
 
-def address(status: k8s.core.v1.outputs.ServiceStatus | None) -> str:
-    """Where clients find the gateway: its load balancer, or its name inside the cluster if it has none."""
+def address(status: k8s.core.v1.outputs.ServiceStatus | None, hostname: str | None = None) -> str:
+    """Where clients find the gateway: the hostname of its certificate, its load balancer, or its name inside
+    the cluster if it has neither."""
+    if hostname is not None:
+        return f"https://{hostname}"
     ingress = status.load_balancer.ingress if status and status.load_balancer else None
     if not ingress:
         return f"http://{service_host(GATEWAY, GATEWAY_NAMESPACE)}"
@@ -247,5 +251,10 @@ def _config_volume(suffix: str) -> k8s.core.v1.VolumeArgs:
     return core.VolumeArgs(name=suffix, config_map=core.ConfigMapVolumeSourceArgs(name=f"{GATEWAY}-{suffix}"))
 
 
-def _metadata(name: str) -> ObjectMetaArgs:
-    return ObjectMetaArgs(name=name, namespace=GATEWAY_NAMESPACE, labels=labels(GATEWAY, component="gateway"))
+def _metadata(name: str, annotations: Mapping[str, str] | None = None) -> ObjectMetaArgs:
+    return ObjectMetaArgs(
+        name=name,
+        namespace=GATEWAY_NAMESPACE,
+        labels=labels(GATEWAY, component="gateway"),
+        annotations=annotations or None,
+    )

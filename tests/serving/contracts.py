@@ -11,6 +11,7 @@ from infra.cluster import (
     Addresses,
     Cluster,
     Endpoint,
+    Entrance,
     NodeClass,
     Pods,
     Prometheus,
@@ -44,7 +45,7 @@ def cluster_contract() -> Cluster:
         name="test",
         provider=provider,
         node_class=NodeClass("group", "Kind", "name"),
-        gateway_service_type="ClusterIP",
+        entrance=Entrance("ClusterIP", annotations={}, hostname=None, tls="none"),
         system_node_selector={"system": "yes"},
         prometheus=Prometheus(url="http://prometheus.example:9090", interval_seconds=15),
         weights_storage=WeightsStorage(

@@ -91,6 +91,7 @@ def test_the_address_that_clients_are_told():
     inside = "http://gateway.gateway.svc.cluster.local"
     assert address(None) == inside
     assert address(status()) == inside
+    assert address(status(), "llm.example.com") == "https://llm.example.com"
     assert (
         address(status(SimpleNamespace(hostname="lb.example.com", ip=None, ports=None)))
         == "http://lb.example.com:80"
