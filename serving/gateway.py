@@ -13,7 +13,7 @@ from infra.cluster import Cluster
 from infra.pod_security import container_security_context, pod_security_context
 from serving.envoy.authentication import AUTHENTICATION_FILE, Authentication, authentication_document
 from serving.envoy.authorization import REVOCATIONS_FILE, revocations_document
-from serving.envoy.bootstrap import CLUSTERS_FILE, LISTENERS_FILE, bootstrap
+from serving.envoy.bootstrap import CLUSTERS_FILE, LISTENERS_FILE, MEMORY_MIB, bootstrap
 from serving.envoy.clusters import cluster_documents
 from serving.envoy.documents import BOOTSTRAP_FOLDER, CONFIG_FOLDER, to_yaml
 from serving.envoy.listeners import ADMIN_PORT, HTTP_PORT, METRICS_PORT, ROUTES_FILE, listener_documents
@@ -220,9 +220,8 @@ def _container(args: GatewayArgs) -> k8s.core.v1.ContainerArgs:
             core.ContainerPortArgs(name=HTTP_PORT_NAME, container_port=HTTP_PORT),
             core.ContainerPortArgs(name=METRICS_PORT_NAME, container_port=METRICS_PORT),
         ],
-        # 16 MiB bodies are buffered whole: memory for about 50 of them at once beside Envoy's own 50 MiB.
         resources=core.ResourceRequirementsArgs(
-            requests={"cpu": "500m", "memory": "1Gi"}, limits={"memory": "1Gi"}
+            requests={"cpu": "500m", "memory": f"{MEMORY_MIB}Mi"}, limits={"memory": f"{MEMORY_MIB}Mi"}
         ),
         volume_mounts=[
             core.VolumeMountArgs(name="bootstrap", mount_path=BOOTSTRAP_FOLDER, read_only=True),

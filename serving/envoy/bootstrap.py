@@ -8,12 +8,35 @@ from serving.envoy.listeners import ADMIN_CLUSTER, ADMIN_PORT, metrics_listener
 LISTENERS_FILE = "listeners.yaml"
 CLUSTERS_FILE = "clusters.yaml"
 
+HEAP = "envoy.resource_monitors.fixed_heap"
+
 MAX_CONNECTIONS = 20_000
 """Clients' connections to one gateway pod, at about 20 KiB each; more are refused, not queued."""
 
 
-def bootstrap() -> Document:
-    """The bootstrap document. It never changes with the models, so adding one restarts nothing."""
+MEMORY_MIB = 1024
+"""Limit of a gateway pod. 16 MiB bodies are buffered whole: about 50 at once beside Envoy's own 50 MiB."""
+
+HEAP_SHARE = 0.9
+"""Part of the limit that the heap may take: stacks and code of the threads need the rest."""
+
+SHRINK_AT = 0.9
+REFUSE_AT = 0.95
+"""Parts of the heap from which free memory is given back, and from which requests get 503.
+
+What is being answered goes on: refusing comes before the kernel would end all of it at once.
+"""
+
+
+def bootstrap(memory_mib: int = MEMORY_MIB) -> Document:
+    """The bootstrap document. It never changes with the models, so adding one restarts nothing.
+
+    memory_mib: limit of the pod.
+    """
+    heap = typed(
+        "extensions.resource_monitors.fixed_heap.v3.FixedHeapConfig",
+        max_heap_size_bytes=int(HEAP_SHARE * memory_mib * 1024 * 1024),
+    )
     connections = typed(
         "extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
         max_active_downstream_connections=MAX_CONNECTIONS,
@@ -41,11 +64,22 @@ def bootstrap() -> Document:
             ],
         },
         "overload_manager": {
+            "refresh_interval": "0.25s",
             "resource_monitors": [
                 {
                     "name": "envoy.resource_monitors.global_downstream_max_connections",
                     "typed_config": connections,
-                }
-            ]
+                },
+                {"name": HEAP, "typed_config": heap},
+            ],
+            "actions": [
+                _from("envoy.overload_actions.shrink_heap", SHRINK_AT),
+                _from("envoy.overload_actions.stop_accepting_requests", REFUSE_AT),
+            ],
         },
     }
+
+
+def _from(action: str, share: float) -> Document:
+    """An action that is taken while at least this share of the heap is in use."""
+    return {"name": action, "triggers": [{"name": HEAP, "threshold": {"value": share}}]}

@@ -64,14 +64,14 @@ def error_replies() -> Document:
                 f"%LOCAL_REPLY_BODY%. {HOW_TO_ASK}",
             ),
             _reply(
-                _forbidden(METADATA, MODEL),
+                _known(403, METADATA, MODEL),
                 "permission_error",
                 "permission_denied",
                 f"The token does not allow the model {model}. GET {MODELS_PATH} lists what it allows; "
                 f"`make token` makes one for more.",
             ),
             _no_key(
-                _forbidden(TOKEN_METADATA, CLAIMS),
+                _known(403, TOKEN_METADATA, CLAIMS),
                 "The token is revoked, or its claims sub, jti or models are missing.",
             ),
             _no_key(_status("EQ", 403), "The token is for another stack."),
@@ -89,10 +89,18 @@ def error_replies() -> Document:
                 retry_after=RETRY_AFTER_SECONDS,
             ),
             _reply(
-                _status("EQ", 503),
+                _known(503, METADATA, MODEL),
                 "server_error",
                 "model_unavailable",
                 unavailable,
+                retry_after=RETRY_AFTER_SECONDS,
+            ),
+            # The overload manager (bootstrap.py) answers before the body is read: no model is known.
+            _reply(
+                _status("EQ", 503),
+                "server_error",
+                "overloaded",
+                f"The gateway has no memory for another request. Try again in {RETRY_AFTER_SECONDS} s.",
                 retry_after=RETRY_AFTER_SECONDS,
             ),
             # CONNECT with a body, and framings that HTTP/1.1 has in theory: no fault of the server.
@@ -151,12 +159,12 @@ def _no_key(picked: Document, message: str) -> Document:
     return {**reply, "status_code": 401}
 
 
-def _forbidden(namespace: str, key: str) -> Document:
-    """Picks 403 once this metadata of the request is known."""
+def _known(status: int, namespace: str, key: str) -> Document:
+    """Picks the replies with this status once this metadata of the request is known."""
     known = {"filter": namespace, "path": [{"key": key}], "value": {"present_match": True}}
     # Envoy counts what is missing as matched unless told otherwise.
     metadata = {"metadata_filter": {"matcher": known, "match_if_key_not_found": False}}
-    return {"and_filter": {"filters": [_status("EQ", 403), metadata]}}
+    return {"and_filter": {"filters": [_status("EQ", status), metadata]}}
 
 
 def _status(operator: str, status: int) -> Document:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 from serving.envoy.access_log import access_log
 from serving.envoy.arrivals import arrivals_filter
 from serving.envoy.authentication import authentication_filter
@@ -20,7 +22,13 @@ METRICS_PORT = 9902
 ADMIN_PORT = 9901
 ADMIN_CLUSTER = "admin"
 
+TCP_USER_TIMEOUT = 18
+"""Its number on Linux; Python has the name there only."""
+
 ROUTES_FILE = "routes.yaml"
+
+STUCK_SECONDS = 60
+"""How long a client may take nothing of what is ready for it. One that reads slowly is left alone."""
 
 CONNECTION_MANAGER = "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 
@@ -32,6 +40,7 @@ def listener_documents(max_request_bytes: int) -> Document:
             "config.listener.v3.Listener",
             name="clients",
             address=socket_address("0.0.0.0", HTTP_PORT),
+            socket_options=[_stuck_readers()],
             # What one connection may buffer; request bodies have their own limit below.
             per_connection_buffer_limit_bytes=32 * 1024,
             filter_chains=[_filter_chain(_clients(max_request_bytes))],
@@ -95,6 +104,8 @@ def _clients(max_request_bytes: int) -> Document:
         request_headers_timeout="10s",
         request_timeout="60s",
         stream_idle_timeout="0s",
+        # Streams of HTTP/2 whose answer is complete but for a client that opens no window for it.
+        stream_flush_timeout=f"{STUCK_SECONDS}s",
         rds={"route_config_name": ROUTES, "config_source": watched_file(ROUTES_FILE)},
         local_reply_config=error_replies(),
         access_log=[access_log()],
@@ -119,6 +130,19 @@ def _clients(max_request_bytes: int) -> Document:
             _router(),
         ],
     )
+
+
+def _stuck_readers() -> Document:
+    """TCP_USER_TIMEOUT of Linux, for what is sent and not taken; a connection with nothing to send never ends
+    by it, however long a model thinks."""
+    return {
+        "description": "clients that read nothing",
+        "level": socket.IPPROTO_TCP,
+        "name": TCP_USER_TIMEOUT,
+        "int_value": STUCK_SECONDS * 1000,
+        # Before listening: connections inherit it.
+        "state": "STATE_BOUND",
+    }
 
 
 def _router() -> Document:

