@@ -16,8 +16,10 @@ from serving.envoy.model_list import model_list_filter
 from serving.envoy.rate_limit import rate_limit_filter
 from serving.envoy.request_body import body_filters
 from serving.envoy.routes import ROUTES
+from serving.envoy.tls import transport_socket
 
 HTTP_PORT = 8080
+HTTPS_PORT = 8443
 METRICS_PORT = 9902
 ADMIN_PORT = 9901
 ADMIN_CLUSTER = "admin"
@@ -33,17 +35,18 @@ STUCK_SECONDS = 60
 CONNECTION_MANAGER = "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 
 
-def listener_documents(max_request_bytes: int) -> Document:
-    """The discovery document with the listener for clients."""
+def listener_documents(max_request_bytes: int, tls: bool = False) -> Document:
+    """The discovery document with the listener for clients. tls: whether it speaks nothing else."""
+    chain = _filter_chain(_clients(max_request_bytes))
     return discovery(
         typed(
             "config.listener.v3.Listener",
             name="clients",
-            address=socket_address("0.0.0.0", HTTP_PORT),
+            address=socket_address("0.0.0.0", HTTPS_PORT if tls else HTTP_PORT),
             socket_options=[_stuck_readers()],
             # What one connection may buffer; request bodies have their own limit below.
             per_connection_buffer_limit_bytes=32 * 1024,
-            filter_chains=[_filter_chain(_clients(max_request_bytes))],
+            filter_chains=[{**chain, "transport_socket": transport_socket()} if tls else chain],
         )
     )
 

