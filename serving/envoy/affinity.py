@@ -17,7 +17,7 @@ from serving.envoy.metadata import PROMPT_CACHE_KEY, filter_state
 
 BALANCE_PER_CENT = 125
 """Of the mean in flight. In docs/affinity.md it costs a few of the hits that no bound has, and the busiest
-replica computes 1.2 times the mean instead of 1.6 (conversations)."""
+replica computes 1.24 times the mean instead of 1.40 (conversations)."""
 
 MINIMUM_RING_SIZE = 1024
 """Points on the ring of a cluster. With 8 replicas each holds 12.5 % of the keys, give or take 1.1 %."""
