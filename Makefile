@@ -75,7 +75,7 @@ cases: $(VENV)/all.stamp ## cold, warm node, hot spare, wake from zero, to docs/
 	@$(BIN)/python -m local.load.cases
 
 gateway-bench: $(VENV)/all.stamp ## the gateway next to direct access, vllm-router and LiteLLM, to docs/gateway-benchmark.md
-	@$(BIN)/python -m local.gateway_benchmark --rivals vllm-router litellm --rate 100
+	@$(BIN)/python -m local.gateway_benchmark --rivals vllm-router litellm --rate 25
 
 affinity-bench: $(VENV)/all.stamp ## what prompt_cache_key gains and costs, to docs/affinity.md (8 minutes)
 	@$(BIN)/python -m local.affinity_benchmark
