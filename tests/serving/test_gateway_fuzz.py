@@ -83,9 +83,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
         backends = {name: [recorder.port] for name, recorder in upstreams.items()}
         authentication = Authentication(TOKENS.jwks, AUDIENCE, (REVOKED,))
         folder = tmp_path_factory.mktemp("gateway")
-        with running(
-            folder, backends, LIMIT, models=MODELS, authentication=authentication
-        ) as gateway:
+        with running(folder, backends, LIMIT, models=MODELS, authentication=authentication) as gateway:
             yield Platform(gateway, upstreams, TOKENS)
 
 
