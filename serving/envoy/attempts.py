@@ -20,8 +20,8 @@ RETRIES = 3
 """After the first attempt; all of them within about 0.2 s."""
 
 SELECTIONS = 16
-"""How often a retry looks for a host that was not tried yet. The next point on a ring is often of the same
-host: with two replicas, every second time."""
+"""How often a retry looks for a host that was not tried yet. The next place that a key hashes to is often the
+same host: with two replicas, every second time."""
 
 AFFINITY = "_affinity"
 """End of the name of a cluster that hashes. No Service's name has an underscore."""

@@ -485,7 +485,7 @@ def test_every_gateway_pod_finds_the_same_replica(tmp_path: Path, replicas: list
         # A Service's addresses come in any order.
         behind_one_service(folders[1], replicas[::-1]) as second,
     ):
-        for key in map(str, range(20)):
+        for key in map(str, range(60)):
             homes = {ask(gateway, "large", prompt_cache_key=key).port for gateway in (first, second)}
             assert len(homes) == 1
 
@@ -503,9 +503,8 @@ def test_a_replica_that_goes_moves_its_own_keys_only(tmp_path: Path, replicas: l
             assert time.monotonic() < deadline
         after = homes(gateway)
     kept = [key for key, home in before.items() if home != gone]
-    # Envoy's ring has fewer points for each host once there are fewer: a few keys of others move with them.
     moved = [key for key in kept if after[key] != before[key]]
-    assert len(moved) <= len(kept) / 4
+    assert len(moved) <= 1
 
 
 @pytest.mark.parametrize("value", [None, 5, ["a"], ""])
