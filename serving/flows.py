@@ -30,7 +30,8 @@ DNS_PORTS = (Port(53, "UDP"), Port(53, "TCP"))
 
 
 def flows(around: Surroundings, exposure: Exposure, client_port: int = HTTP_PORT) -> tuple[Flow, ...]:
-    """The flows on a cluster with these surroundings. client_port: where gateway pods take clients."""
+    """The flows on a cluster with these surroundings. client_port: where gateway pods take clients; the
+    verify Job asks without TLS whatever clients do."""
     clients = (ANYWHERE,) if exposure == "public" else around.clients
     scraper = (around.prometheus.peer,)
     return (
@@ -43,7 +44,7 @@ def flows(around: Surroundings, exposure: Exposure, client_port: int = HTTP_PORT
             "the proof at the end of an update",
             (VERIFICATION,),
             (GATEWAYS,),
-            (Port(client_port),),
+            (Port(HTTP_PORT),),
             service_ports=(Port(GATEWAY_PORT),),
         ),
         Flow(

@@ -16,15 +16,24 @@ from serving.envoy.authorization import REVOCATIONS_FILE, revocations_document
 from serving.envoy.bootstrap import CLUSTERS_FILE, LISTENERS_FILE, MEMORY_MIB, bootstrap
 from serving.envoy.clusters import cluster_documents
 from serving.envoy.documents import BOOTSTRAP_FOLDER, CONFIG_FOLDER, to_yaml
-from serving.envoy.listeners import ADMIN_PORT, HTTP_PORT, METRICS_PORT, ROUTES_FILE, listener_documents
+from serving.envoy.listeners import (
+    ADMIN_PORT,
+    HTTP_PORT,
+    HTTPS_PORT,
+    METRICS_PORT,
+    ROUTES_FILE,
+    listener_documents,
+)
 from serving.envoy.rate_limit import RATE_LIMITS_FILE, RateLimits, rate_limits_document
 from serving.envoy.routes import route_configuration
+from serving.envoy.tls import CERTIFICATE_FILE, CERTIFICATE_FOLDER, certificate_document
 from serving.images import image
 from serving.names import (
     GATEWAY,
     GATEWAY_NAMESPACE,
     GATEWAY_PORT,
     HTTP_PORT_NAME,
+    HTTPS_PORT_NAME,
     METRICS_PORT_NAME,
     labels,
     selector,
@@ -56,6 +65,8 @@ class GatewayArgs:
     max_request_bytes: largest request body; a longer one is refused with 413.
     authentication: whose tokens open it. rate_limits: how often each team may ask.
     drain_seconds: how long streams in flight may go on when a gateway pod leaves.
+    tls_secret: Secret of the type kubernetes.io/tls in the gateway's namespace, with which its pods end TLS;
+    None where nobody does, or the load balancer before them.
     """
 
     cluster: Cluster
@@ -65,6 +76,7 @@ class GatewayArgs:
     drain_seconds: int
     authentication: Authentication
     rate_limits: RateLimits
+    tls_secret: str | None = None
 
 
 class Gateway(pulumi.ComponentResource):
@@ -98,21 +110,18 @@ class Gateway(pulumi.ComponentResource):
         deployment = k8s.apps.v1.Deployment(
             f"{name}-deployment", metadata=_metadata(GATEWAY), spec=deployment_spec(args), opts=child
         )
-        entrance = args.cluster.entrance
-        service = core.Service(
-            f"{name}-service",
-            metadata=_metadata(GATEWAY, entrance.annotations),
-            spec=core.ServiceSpecArgs(
-                type=entrance.service_type,
-                selector=selector(GATEWAY),
-                ports=[
-                    core.ServicePortArgs(name=HTTP_PORT_NAME, port=GATEWAY_PORT, target_port=HTTP_PORT_NAME)
-                ],
-            ),
-            # After the pods, and so on the way out before them: no client is sent to a pod that is gone.
-            opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[deployment])),
-        )
-        self.url = service.status.apply(lambda status: address(status, entrance.hostname))
+        # After the pods, and so on the way out before them: no client is sent to a pod that is gone.
+        after = pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[deployment]))
+        for service_name, spec in services(args).items():
+            outermost = core.Service(
+                f"{name}-service" if service_name == GATEWAY else f"{name}-public-service",
+                metadata=_metadata(
+                    service_name, args.cluster.entrance.annotations if spec.type != "ClusterIP" else None
+                ),
+                spec=spec,
+                opts=after,
+            )
+            self.url = outermost.status.apply(lambda status: address(status, args.cluster.entrance.hostname))
         self.register_outputs({"url": self.url})
 
 
@@ -130,12 +139,35 @@ def address(status: k8s.core.v1.outputs.ServiceStatus | None, hostname: str | No
     return f"http://{host}:{port}"
 
 
+def services(args: GatewayArgs) -> Mapping[str, core.ServiceSpecArgs]:
+    """Specs of the Services, by name; the last is the one that clients outside reach.
+
+    With TLS the load balancer leads to nothing but that, and the Service inside is the verify Job's.
+    """
+    entrance = args.cluster.entrance
+    inside = core.ServicePortArgs(name=HTTP_PORT_NAME, port=GATEWAY_PORT, target_port=HTTP_PORT_NAME)
+    if args.tls_secret is None:
+        return {GATEWAY: _service(entrance.service_type, inside)}
+    outside = core.ServicePortArgs(name=HTTPS_PORT_NAME, port=443, target_port=HTTPS_PORT_NAME)
+    return {
+        GATEWAY: _service("ClusterIP", inside),
+        f"{GATEWAY}-public": _service(entrance.service_type, outside),
+    }
+
+
+def _service(kind: str, port: core.ServicePortArgs) -> core.ServiceSpecArgs:
+    return core.ServiceSpecArgs(type=kind, selector=selector(GATEWAY), ports=[port])
+
+
 def config_maps(args: GatewayArgs) -> Mapping[str, Mapping[str, str]]:
     """Files of each ConfigMap, by the end of its name."""
     return {
         "bootstrap": {"envoy.yaml": to_yaml(bootstrap())},
         "config": {
-            LISTENERS_FILE: to_yaml(listener_documents(args.max_request_bytes)),
+            LISTENERS_FILE: to_yaml(
+                listener_documents(args.max_request_bytes, tls=args.tls_secret is not None)
+            ),
+            **({} if args.tls_secret is None else {CERTIFICATE_FILE: to_yaml(certificate_document())}),
             AUTHENTICATION_FILE: to_yaml(authentication_document(args.authentication)),
             RATE_LIMITS_FILE: to_yaml(rate_limits_document(args.rate_limits, args.replicas)),
             REVOCATIONS_FILE: to_yaml(revocations_document(args.authentication)),
@@ -184,6 +216,7 @@ def deployment_spec(args: GatewayArgs) -> k8s.apps.v1.DeploymentSpecArgs:
                     _config_volume("bootstrap"),
                     _config_volume("config"),
                     _config_volume("drain"),
+                    *_certificate_volumes(args),
                 ],
             ),
         ),
@@ -218,6 +251,11 @@ def _container(args: GatewayArgs) -> k8s.core.v1.ContainerArgs:
         ],
         ports=[
             core.ContainerPortArgs(name=HTTP_PORT_NAME, container_port=HTTP_PORT),
+            *(
+                []
+                if args.tls_secret is None
+                else [core.ContainerPortArgs(name=HTTPS_PORT_NAME, container_port=HTTPS_PORT)]
+            ),
             core.ContainerPortArgs(name=METRICS_PORT_NAME, container_port=METRICS_PORT),
         ],
         resources=core.ResourceRequirementsArgs(
@@ -227,6 +265,10 @@ def _container(args: GatewayArgs) -> k8s.core.v1.ContainerArgs:
             core.VolumeMountArgs(name="bootstrap", mount_path=BOOTSTRAP_FOLDER, read_only=True),
             core.VolumeMountArgs(name="config", mount_path=CONFIG_FOLDER, read_only=True),
             core.VolumeMountArgs(name="drain", mount_path=DRAIN_FOLDER, read_only=True),
+            *(
+                core.VolumeMountArgs(name=volume.name, mount_path=CERTIFICATE_FOLDER, read_only=True)
+                for volume in _certificate_volumes(args)
+            ),
         ],
         security_context=container_security_context(),
         startup_probe=core.ProbeArgs(http_get=ready, period_seconds=1, failure_threshold=60),
@@ -244,6 +286,14 @@ def _container(args: GatewayArgs) -> k8s.core.v1.ContainerArgs:
         ),
         termination_message_policy="FallbackToLogsOnError",
     )
+
+
+def _certificate_volumes(args: GatewayArgs) -> list[core.VolumeArgs]:
+    """The Secret with the certificate, if there is one: kubelet swaps its files when it is renewed."""
+    if args.tls_secret is None:
+        return []
+    secret = core.SecretVolumeSourceArgs(secret_name=args.tls_secret, default_mode=0o440)
+    return [core.VolumeArgs(name="certificate", secret=secret)]
 
 
 def _config_volume(suffix: str) -> k8s.core.v1.VolumeArgs:

@@ -25,6 +25,7 @@ MODEL_ANNOTATION = "inference.llm-platform/model"
 """Of an engine's pods: the Hugging Face id of what they serve, which their arguments give as a path."""
 
 HTTP_PORT_NAME = "http"
+HTTPS_PORT_NAME = "https"
 METRICS_PORT_NAME = "metrics"
 ENGINE_PORT = 8000
 GATEWAY_PORT = 80

@@ -25,6 +25,7 @@ from infra.walls import Flow, Walls, WallsArgs
 from infra.warm_nodes import WARM_NODES_NAMESPACE, WarmNodes, WarmNodesArgs
 from serving.engines import vllm
 from serving.envoy.authentication import Authentication
+from serving.envoy.listeners import HTTP_PORT, HTTPS_PORT
 from serving.flows import flows
 from serving.gateway import Gateway, GatewayArgs, config_maps
 from serving.images import IMAGES, image
@@ -91,7 +92,12 @@ def build(stack: config.Stack) -> Platform:
         ),
     )
     cluster = _cluster(local)
-    let_through = flows(cluster.surroundings, "internal" if stack.gateway.public is None else "public")
+    tls_secret = _tls_secret(stack.gateway, cluster)
+    let_through = flows(
+        cluster.surroundings,
+        "internal" if stack.gateway.public is None else "public",
+        HTTP_PORT if tls_secret is None else HTTPS_PORT,
+    )
     namespaces = {
         name: _namespace(name, cluster, let_through) for name in (INFERENCE_NAMESPACE, GATEWAY_NAMESPACE)
     }
@@ -161,6 +167,7 @@ def build(stack: config.Stack) -> Platform:
             tokens.public_keys, pulumi.get_stack(), tuple(stack.gateway.tokens.revoked)
         ),
         rate_limits=rate_limits(stack.gateway.rate_limit),
+        tls_secret=tls_secret,
     )
     gateway = Gateway(
         "gateway", gateway_args, pulumi.ResourceOptions(depends_on=[namespaces[GATEWAY_NAMESPACE]])
@@ -206,6 +213,13 @@ def _say(plan: Plan) -> None:
     problems = refusals(plan)
     if problems:
         raise pulumi.RunError(str(StackError(f"Pulumi.{pulumi.get_stack()}.yaml", problems)))
+
+
+def _tls_secret(gateway: config.Gateway, cluster: Cluster) -> str | None:
+    """The Secret with the certificate, where the gateway's pods end TLS and no load balancer does it."""
+    if gateway.public is None or cluster.entrance.tls != "gateway":
+        return None
+    return gateway.public.certificate
 
 
 @dataclass(frozen=True)

@@ -35,19 +35,25 @@ STUCK_SECONDS = 60
 CONNECTION_MANAGER = "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 
 
-def listener_documents(max_request_bytes: int, tls: bool = False) -> Document:
-    """The discovery document with the listener for clients. tls: whether it speaks nothing else."""
+def listener_documents(max_request_bytes: int, *, tls: bool = False) -> Document:
+    """The discovery document with the listeners for clients. tls: a second one, on HTTPS_PORT.
+
+    The first stays for the verify Job; the walls let nobody else to it then.
+    """
     chain = _filter_chain(_clients(max_request_bytes))
-    return discovery(
-        typed(
-            "config.listener.v3.Listener",
-            name="clients",
-            address=socket_address("0.0.0.0", HTTPS_PORT if tls else HTTP_PORT),
-            socket_options=[_stuck_readers()],
-            # What one connection may buffer; request bodies have their own limit below.
-            per_connection_buffer_limit_bytes=32 * 1024,
-            filter_chains=[{**chain, "transport_socket": transport_socket()} if tls else chain],
-        )
+    encrypted = _listener("clients-tls", HTTPS_PORT, {**chain, "transport_socket": transport_socket()})
+    return discovery(_listener("clients", HTTP_PORT, chain), *([encrypted] if tls else []))
+
+
+def _listener(name: str, port: int, filter_chain: Document) -> Document:
+    return typed(
+        "config.listener.v3.Listener",
+        name=name,
+        address=socket_address("0.0.0.0", port),
+        socket_options=[_stuck_readers()],
+        # What one connection may buffer; request bodies have their own limit below.
+        per_connection_buffer_limit_bytes=32 * 1024,
+        filter_chains=[filter_chain],
     )
 
 

@@ -7,9 +7,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from infra.cluster import Entrance
 from serving.envoy.authentication import Authentication
 from serving.envoy.rate_limit import Rate, RateLimits
-from serving.gateway import GatewayArgs, address, config_maps, deployment_spec
+from serving.gateway import GatewayArgs, address, config_maps, deployment_spec, services
 from serving.served import ServedModel
 from tests.serving.contracts import cluster_contract
 
@@ -100,3 +101,31 @@ def test_the_address_that_clients_are_told():
         address(status(SimpleNamespace(hostname=None, ip="127.0.0.1", ports=[port])))
         == "http://127.0.0.1:40123"
     )
+
+
+def test_without_tls_there_is_one_service():
+    ((name, spec),) = services(arguments()).items()
+    assert (name, spec.type) == ("gateway", "ClusterIP")
+    assert "certificate.yaml" not in config_maps(arguments())["config"]
+
+
+def test_with_tls_the_load_balancer_leads_to_the_encrypted_port_only():
+    entrance = Entrance("LoadBalancer", annotations={}, hostname="llm.example.com", tls="gateway")
+    secured = replace(
+        arguments(), cluster=replace(cluster_contract(), entrance=entrance), tls_secret="llm-example-com"
+    )
+    found: Any = services(secured)
+    assert [
+        (name, spec.type, spec.ports[0].port, spec.ports[0].target_port) for name, spec in found.items()
+    ] == [
+        ("gateway", "ClusterIP", 80, "http"),
+        ("gateway-public", "LoadBalancer", 443, "https"),
+    ]
+    spec = pod(secured).spec
+    (volume,) = (volume for volume in spec.volumes if volume.secret is not None)
+    assert volume.secret.secret_name == "llm-example-com"
+    (mount,) = (mount for mount in spec.containers[0].volume_mounts if mount.name == volume.name)
+    assert (mount.mount_path, mount.read_only) == ("/etc/envoy/certificate", True)
+    files = config_maps(secured)["config"]
+    assert "/etc/envoy/certificate/tls.crt" in files["certificate.yaml"]
+    assert "port_value: 8443" in files["listeners.yaml"]
