@@ -14,7 +14,23 @@ pytestmark = pytest.mark.cluster
 PACK = str(Path(__file__).resolve().parents[3] / "policies")
 
 PROGRAM = """
-space = k8s.core.v1.Namespace("space", metadata={{"name": namespace}}, opts=options())
+space = k8s.core.v1.Namespace(
+    "space",
+    metadata={{"name": namespace, "labels": {{"pod-security.kubernetes.io/enforce": "restricted"}}}},
+    opts=options(),
+)
+k8s.networking.v1.NetworkPolicy(
+    "closed",
+    metadata={{"name": "closed", "namespace": namespace}},
+    spec={{"podSelector": {{}}, "policyTypes": ["Ingress", "Egress"]}},
+    opts=options(depends_on=[space]),
+)
+k8s.core.v1.ServiceAccount(
+    "account",
+    metadata={{"name": "server", "namespace": namespace}},
+    automount_service_account_token=False,
+    opts=options(depends_on=[space]),
+)
 restricted = {{
     "runAsNonRoot": True,
     "runAsUser": 1000,
@@ -31,6 +47,8 @@ k8s.apps.v1.Deployment(
         "template": {{
             "metadata": {{"labels": {{"app": "server"}}}},
             "spec": {{
+                "serviceAccountName": "server",
+                "automountServiceAccountToken": False,
                 "nodeSelector": {{"llm-platform/accelerator": {accelerator}}},
                 "tolerations": [{{"key": "nvidia.com/gpu", "operator": "Exists"}}],
                 "containers": [
