@@ -67,6 +67,8 @@ def authentication_document(authentication: Authentication) -> Document:
         "clock_skew_seconds": CLOCK_SKEW_SECONDS,
         "payload_in_metadata": CLAIMS,
         "jwt_cache_config": {"jwt_cache_size": CACHED_TOKENS},
+        # Routes may look at the claims.
+        "clear_route_cache": True,
     }
     everything = {"match": {"prefix": "/"}, "requires": {"provider_name": FILTER}}
     config = typed(JWT_AUTHENTICATION, providers={FILTER: provider}, rules=[everything])

@@ -40,7 +40,7 @@ def filter_state_filter() -> Document:
                 _copied(MODEL, "envoy.string"),
                 _copied(PROMPT_CACHE_KEY, "envoy.hashable_string"),
             ],
-            # The first look-up of the route was before token and body were read; some routes look at both.
+            # The first look-up of the route was before the body was read.
             clear_route_cache=True,
         ),
     }
