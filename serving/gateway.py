@@ -11,22 +11,13 @@ from pulumi_kubernetes.meta.v1 import LabelSelectorArgs, ObjectMetaArgs
 
 from infra.cluster import Cluster
 from infra.pod_security import container_security_context, pod_security_context
-from serving.envoy.authentication import AUTHENTICATION_FILE, Authentication, authentication_document
-from serving.envoy.authorization import REVOCATIONS_FILE, revocations_document
-from serving.envoy.bootstrap import CLUSTERS_FILE, LISTENERS_FILE, MEMORY_MIB, bootstrap
-from serving.envoy.clusters import cluster_documents
+from serving.envoy.authentication import Authentication
+from serving.envoy.bootstrap import MEMORY_MIB, bootstrap
 from serving.envoy.documents import BOOTSTRAP_FOLDER, CONFIG_FOLDER, to_yaml
-from serving.envoy.listeners import (
-    ADMIN_PORT,
-    HTTP_PORT,
-    HTTPS_PORT,
-    METRICS_PORT,
-    ROUTES_FILE,
-    listener_documents,
-)
-from serving.envoy.rate_limit import RATE_LIMITS_FILE, RateLimits, rate_limits_document
-from serving.envoy.routes import route_configuration
-from serving.envoy.tls import CERTIFICATE_FILE, CERTIFICATE_FOLDER, certificate_document
+from serving.envoy.listeners import ADMIN_PORT, HTTP_PORT, HTTPS_PORT, METRICS_PORT
+from serving.envoy.rate_limit import RateLimits
+from serving.envoy.tls import CERTIFICATE_FOLDER
+from serving.envoy.watched import watched_documents
 from serving.images import image
 from serving.names import (
     GATEWAY,
@@ -161,19 +152,17 @@ def _service(kind: str, port: core.ServicePortArgs) -> core.ServiceSpecArgs:
 
 def config_maps(args: GatewayArgs) -> Mapping[str, Mapping[str, str]]:
     """Files of each ConfigMap, by the end of its name."""
+    watched = watched_documents(
+        args.models,
+        args.max_request_bytes,
+        args.authentication,
+        args.rate_limits,
+        replicas=args.replicas,
+        tls=args.tls_secret is not None,
+    )
     return {
         "bootstrap": {"envoy.yaml": to_yaml(bootstrap())},
-        "config": {
-            LISTENERS_FILE: to_yaml(
-                listener_documents(args.max_request_bytes, tls=args.tls_secret is not None)
-            ),
-            **({} if args.tls_secret is None else {CERTIFICATE_FILE: to_yaml(certificate_document())}),
-            AUTHENTICATION_FILE: to_yaml(authentication_document(args.authentication)),
-            RATE_LIMITS_FILE: to_yaml(rate_limits_document(args.rate_limits, args.replicas)),
-            REVOCATIONS_FILE: to_yaml(revocations_document(args.authentication)),
-            ROUTES_FILE: to_yaml(route_configuration(args.models, args.max_request_bytes)),
-            CLUSTERS_FILE: to_yaml(cluster_documents(args.models)),
-        },
+        "config": {name: to_yaml(document) for name, document in watched.items()},
         "drain": {"drain.sh": DRAIN_SCRIPT.read_text(encoding="utf-8")},
     }
 

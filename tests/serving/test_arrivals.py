@@ -12,29 +12,21 @@ from typing import Any
 
 import pytest
 import yaml
-from prometheus_client.parser import text_string_to_metric_families
 
 from local.fleet.discovery import Target
 from local.fleet.envoy import Translator, load_assignment
 from local.fleet.rewrite import Rewriter
-from serving.envoy.arrivals import ARRIVALS_METRIC, MODEL_LABEL, NO_MODEL
 from serving.envoy.clusters import cluster_documents
 from serving.envoy.documents import Document, socket_address, to_yaml, typed
 from serving.envoy.error_replies import RETRY_AFTER_SECONDS, WAKE_RETRY_AFTER_SECONDS
 from serving.served import ServedModel
-from tests.serving.engine_server import Engine, serving
-from tests.serving.gateway_process import JSON, Gateway, running
+from tests.serving.engine_server import Engine
+from tests.serving.gateway_process import JSON, Gateway, arrivals, running
 from tests.serving.name_server import Zone, naming
 
 LIMIT = 1024 * 1024
 CHAT = "/v1/chat/completions"
 CHAT_MODEL = [ServedModel("chat", "generate")]
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    with serving() as chat:
-        yield chat
 
 
 @pytest.fixture(scope="module")
@@ -57,25 +49,6 @@ def post(gateway: Gateway, body: object, path: str = CHAT) -> tuple[int, str | N
         return response.status, response.getheader("Retry-After"), time.monotonic() - began, content
     finally:
         connection.close()
-
-
-def arrivals(gateway: Gateway) -> dict[str, float]:
-    """What Prometheus reads of each model. The filter's own series is there too, and zero."""
-    connection = http.client.HTTPConnection(gateway.metrics, timeout=10)
-    try:
-        connection.request("GET", "/stats/prometheus")
-        text = connection.getresponse().read().decode()
-    finally:
-        connection.close()
-    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
-    found = {
-        sample.labels[MODEL_LABEL]: sample.value
-        for sample in samples
-        if sample.name.removesuffix("_total") == ARRIVALS_METRIC
-    }
-    assert found[NO_MODEL] == 0
-    # No model's name has an underscore.
-    return {name: value for name, value in found.items() if "_" not in name}
 
 
 def counted(gateway: Gateway, model: str, requests: int) -> tuple[int, str | None, float, Any]:

@@ -42,12 +42,6 @@ class Answer:
 
 
 @pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    with serving() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> Iterator[Gateway]:
     backends = {model.name: [engine.port] for model in MODELS}
     folder = tmp_path_factory.mktemp("gateway")

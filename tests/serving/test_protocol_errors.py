@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from serving.envoy.error_replies import MAX_HEADERS, MAX_HEADERS_KIB
-from tests.serving.engine_server import Engine, serving
+from tests.serving.engine_server import Engine
 from tests.serving.gateway_process import AUTHORIZATION, Gateway, running
 
 LIMIT = 1024 * 1024
@@ -21,12 +21,6 @@ MODELS = b"GET /v1/models HTTP/1.1\r\nHost: x\r\n"
 POST = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 TOKEN = f"Authorization: {AUTHORIZATION['Authorization']}\r\n".encode()
 BODY = b'{"model":"chat"}'
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    with serving() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

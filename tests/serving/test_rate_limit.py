@@ -13,17 +13,11 @@ from hypothesis import strategies as st
 
 from serving.envoy.rate_limit import Rate, RateLimits, bucket
 from serving.tokens import EVERY_MODEL, claims, mint
-from tests.serving.engine_server import Engine, serving
+from tests.serving.engine_server import Engine
 from tests.serving.gateway_process import Gateway, running
 from tests.stacks.signing import KEY
 
 LIMITS = RateLimits(Rate(0.01, 3), {"batch": Rate(0.01, 5)})
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    with serving() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

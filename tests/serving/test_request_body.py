@@ -10,16 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.serving.engine_server import Engine, serving
+from tests.serving.engine_server import Engine
 from tests.serving.gateway_process import JSON, Gateway, running
 
 LIMIT = 17 * 1024 * 1024
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    with serving() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

@@ -15,12 +15,10 @@ from typing import Any
 
 import pytest
 import yaml
-from prometheus_client.parser import text_string_to_metric_families
 
 from local.fleet.discovery import Target
 from local.fleet.envoy import Translator, load_assignment
 from local.fleet.rewrite import Rewriter
-from serving.envoy.arrivals import ARRIVALS_METRIC, MODEL_LABEL
 from serving.envoy.clusters import cluster_documents
 from serving.envoy.documents import to_yaml
 from serving.envoy.error_replies import RETRY_AFTER_SECONDS, WAKE_RETRY_AFTER_SECONDS
@@ -28,7 +26,7 @@ from serving.envoy.full_queue import MODEL_HEADER
 from serving.envoy.paths import TASK_PATHS, all_paths
 from serving.served import CanaryRoute, ServedModel
 from tests.serving.engine_server import Engine, serving
-from tests.serving.gateway_process import AUTHORIZATION, JSON, Gateway, running
+from tests.serving.gateway_process import AUTHORIZATION, JSON, Gateway, arrivals, running
 from tests.serving.name_server import naming
 from tests.serving.test_arrivals import by_dns, by_file, write_endpoints
 
@@ -86,21 +84,6 @@ def engines(*names: str) -> Iterator[dict[str, Engine]]:
 
 def ports(found: Mapping[str, Engine]) -> dict[str, Sequence[int]]:
     return {name: [engine.port] for name, engine in found.items()}
-
-
-def arrivals(gateway: Gateway) -> dict[str, float]:
-    connection = http.client.HTTPConnection(gateway.metrics, timeout=10)
-    try:
-        connection.request("GET", "/stats/prometheus")
-        text = connection.getresponse().read().decode()
-    finally:
-        connection.close()
-    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
-    return {
-        sample.labels[MODEL_LABEL]: sample.value
-        for sample in samples
-        if sample.name.removesuffix("_total") == ARRIVALS_METRIC and "_" not in sample.labels[MODEL_LABEL]
-    }
 
 
 # Tasks, aliases and adapters.

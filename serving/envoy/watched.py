@@ -1,0 +1,40 @@
+"""The files that a running gateway watches: everything of its configuration but what it starts with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from serving.envoy.authentication import AUTHENTICATION_FILE, Authentication, authentication_document
+from serving.envoy.authorization import REVOCATIONS_FILE, revocations_document
+from serving.envoy.bootstrap import CLUSTERS_FILE, LISTENERS_FILE
+from serving.envoy.clusters import cluster_documents
+from serving.envoy.documents import Document
+from serving.envoy.listeners import ROUTES_FILE, listener_documents
+from serving.envoy.rate_limit import RATE_LIMITS_FILE, RateLimits, rate_limits_document
+from serving.envoy.routes import route_configuration
+from serving.envoy.tls import CERTIFICATE_FILE, certificate_document
+from serving.served import ServedModel
+
+
+def watched_documents(
+    models: Sequence[ServedModel],
+    max_request_bytes: int,
+    authentication: Authentication,
+    rate_limits: RateLimits,
+    *,
+    replicas: int = 1,
+    tls: bool = False,
+) -> Mapping[str, Document]:
+    """The discovery document of each file, by its name.
+
+    replicas: gateway pods, which share the limits. tls: whether clients are taken on HTTPS_PORT too.
+    """
+    return {
+        LISTENERS_FILE: listener_documents(max_request_bytes, tls=tls),
+        **({CERTIFICATE_FILE: certificate_document()} if tls else {}),
+        AUTHENTICATION_FILE: authentication_document(authentication),
+        RATE_LIMITS_FILE: rate_limits_document(rate_limits, replicas),
+        REVOCATIONS_FILE: revocations_document(authentication),
+        ROUTES_FILE: route_configuration(models, max_request_bytes),
+        CLUSTERS_FILE: cluster_documents(models),
+    }
