@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import cache
 from math import ceil
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from infra.cluster import Cluster, WeightsStorage
 from infra.pod_security import container_security_context, pod_security_context
+from serving.failed_jobs import pod_failure_policy
 from serving.images import image
 from serving.names import STAGING, STORE_LABEL, labels
 from serving.replica import Replica
@@ -51,9 +53,6 @@ ROOM = 1.1
 RESTARTS = 6
 """Of the Job, which goes on where it stopped: with Kubernetes' back-off of 10 s that doubles, 10 minutes."""
 
-FINAL_EXIT_CODE = 1
-"""With which the program ends where another run cannot help."""
-
 
 def job_name(replica: Replica, storage: WeightsStorage) -> str:
     """Name of one run: other weights, another hub and another program are another run."""
@@ -70,6 +69,7 @@ def _fingerprint(content: object) -> str:
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:10]
 
 
+@cache
 def program_files() -> Mapping[str, str]:
     """The program that the Job runs, by file name."""
     return {path.name: path.read_text(encoding="utf-8") for path in sorted(PROGRAM.glob("*.py"))}
@@ -123,24 +123,7 @@ def job_spec(replica: Replica, cluster: Cluster) -> k8s.batch.v1.JobSpecArgs:
     """Spec of the Job."""
     return k8s.batch.v1.JobSpecArgs(
         backoff_limit=RESTARTS,
-        pod_failure_policy=k8s.batch.v1.PodFailurePolicyArgs(
-            rules=[
-                k8s.batch.v1.PodFailurePolicyRuleArgs(
-                    action="FailJob",
-                    on_exit_codes=k8s.batch.v1.PodFailurePolicyOnExitCodesRequirementArgs(
-                        container_name="stage", operator="In", values=[FINAL_EXIT_CODE]
-                    ),
-                ),
-                k8s.batch.v1.PodFailurePolicyRuleArgs(
-                    action="Ignore",
-                    on_pod_conditions=[
-                        k8s.batch.v1.PodFailurePolicyOnPodConditionsPatternArgs(
-                            type="DisruptionTarget", status="True"
-                        )
-                    ],
-                ),
-            ]
-        ),
+        pod_failure_policy=pod_failure_policy("stage"),
         active_deadline_seconds=deadline_seconds(replica),
         template=core.PodTemplateSpecArgs(
             metadata=ObjectMetaArgs(labels=_labels(replica)),

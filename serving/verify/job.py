@@ -15,6 +15,7 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from dashboards.signals import series
 from infra.cluster import Cluster
 from infra.pod_security import container_security_context, pod_security_context
+from serving.failed_jobs import pod_failure_policy
 from serving.images import image
 from serving.names import (
     GATEWAY,
@@ -139,24 +140,7 @@ def job_spec(args: VerificationArgs, run: str) -> k8s.batch.v1.JobSpecArgs:
     return k8s.batch.v1.JobSpecArgs(
         # A check that fails is final: the script has repeated it. Only a lost pod is started again.
         backoff_limit=2,
-        pod_failure_policy=k8s.batch.v1.PodFailurePolicyArgs(
-            rules=[
-                k8s.batch.v1.PodFailurePolicyRuleArgs(
-                    action="FailJob",
-                    on_exit_codes=k8s.batch.v1.PodFailurePolicyOnExitCodesRequirementArgs(
-                        container_name="verify", operator="In", values=[1]
-                    ),
-                ),
-                k8s.batch.v1.PodFailurePolicyRuleArgs(
-                    action="Ignore",
-                    on_pod_conditions=[
-                        k8s.batch.v1.PodFailurePolicyOnPodConditionsPatternArgs(
-                            type="DisruptionTarget", status="True"
-                        )
-                    ],
-                ),
-            ]
-        ),
+        pod_failure_policy=pod_failure_policy("verify"),
         active_deadline_seconds=_deadline_seconds(args.models),
         template=core.PodTemplateSpecArgs(
             metadata=ObjectMetaArgs(labels=labels("verify", component="verification")),
