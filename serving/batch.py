@@ -75,6 +75,27 @@ class ReplicaCapacity:
         return TARGET_UTILIZATION * self.requests_per_second
 
 
+def memory_batch(
+    model: Model,
+    accelerator: Accelerator,
+    precision: str,
+    tensor_parallel: int,
+    gpu_memory_utilization: float,
+    tokens: int,
+) -> float:
+    """Requests of so many tokens each that the KV cache of one replica holds."""
+    chosen = setting(
+        FitRequest(
+            model=model,
+            accelerator=accelerator,
+            tensor_parallel=tensor_parallel,
+            quantization=precision,
+            gpu_memory_utilization=gpu_memory_utilization,
+        )
+    )
+    return requests_in_memory(chosen, tokens)
+
+
 def replica_capacity(
     model: Model,
     accelerator: Accelerator,
@@ -92,22 +113,14 @@ def replica_capacity(
     timing = step_time(model, accelerator, precision, tensor_parallel)
     step_tokens = default_step_tokens(accelerator)
     latency_batch = batch_at(timing, requests.itl_seconds, requests)
-    chosen = setting(
-        FitRequest(
-            model=model,
-            accelerator=accelerator,
-            tensor_parallel=tensor_parallel,
-            quantization=precision,
-            gpu_memory_utilization=gpu_memory_utilization,
-        )
-    )
-    memory_batch = requests_in_memory(chosen, requests.prompt_tokens + requests.output_tokens)
-    batch = max(1.0, min(latency_batch, memory_batch))
+    tokens = requests.prompt_tokens + requests.output_tokens
+    in_memory = memory_batch(model, accelerator, precision, tensor_parallel, gpu_memory_utilization, tokens)
+    batch = max(1.0, min(latency_batch, in_memory))
     slots = max(1, floor(ROOM_ABOVE_BATCH * batch)) if max_num_seqs is None else max_num_seqs
     computed = min(batch, slots)
     return ReplicaCapacity(
         latency_batch=latency_batch,
-        memory_batch=memory_batch,
+        memory_batch=in_memory,
         max_num_seqs=slots,
         target_batch=batch_at_share(timing, computed, requests),
         first_tokens=min(slots, first_tokens(timing, step_tokens, requests)),

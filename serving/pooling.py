@@ -22,9 +22,7 @@ from dataclasses import dataclass
 from math import ceil, exp
 
 from infra.accelerators import Accelerator
-from serving.batch import TARGET_UTILIZATION, ReplicaCapacity, requests_in_memory
-from serving.fit.memory import setting
-from serving.fit.request import FitRequest
+from serving.batch import TARGET_UTILIZATION, ReplicaCapacity, memory_batch
 from serving.limits import default_running, default_step_tokens
 from serving.models import Model
 from serving.steps import ROOM_ABOVE_BATCH
@@ -67,19 +65,12 @@ def answering_capacity(
     budget_ms = calls.answer_seconds * 1000 - timing.request_ms
     # Two steps within the promise: the one that runs when an input arrives, and its own.
     latency_batch = min((budget_ms / 2 - timing.alpha_ms) / each_ms, step_tokens / calls.prompt_tokens)
-    chosen = setting(
-        FitRequest(
-            model=model,
-            accelerator=accelerator,
-            tensor_parallel=tensor_parallel,
-            quantization=precision,
-            gpu_memory_utilization=gpu_memory_utilization,
-        )
+    in_memory = memory_batch(
+        model, accelerator, precision, tensor_parallel, gpu_memory_utilization, calls.prompt_tokens
     )
-    memory_batch = requests_in_memory(chosen, calls.prompt_tokens)
     # One input, or of a long one what a step holds of it.
     least = min(1.0, step_tokens / calls.prompt_tokens)
-    batch = max(least, min(latency_batch, memory_batch))
+    batch = max(least, min(latency_batch, in_memory))
     if max_num_seqs is None:
         # The last input of a step is often a part of one. No more than the engine's own default, which its
         # largest batch is built for.
@@ -91,7 +82,7 @@ def answering_capacity(
     kept = utilization(budget_ms - alone_ms - step_ms, service_ms, calls.objective)
     return ReplicaCapacity(
         latency_batch=latency_batch,
-        memory_batch=memory_batch,
+        memory_batch=in_memory,
         max_num_seqs=max_num_seqs,
         target_batch=inputs_in_system(batch, timing.alpha_ms, each_ms, calls.inputs, kept),
         first_tokens=max(least, budget_ms / step_ms * batch),

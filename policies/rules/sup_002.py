@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from pulumi_policy import EnforcementLevel, Severity
 from pydantic import Field
 
+from policies.containers import judge_containers
 from policies.engine_releases import engine_release
 from policies.objects import Resource
-from policies.pods import pod_of, pod_owners, pod_subjects
+from policies.pods import Container, pod_subjects
 from policies.rule import Report, Rule, Settings
 from serving.engine_versions import too_old
 
@@ -23,16 +24,15 @@ class Sup002Settings(Settings):
 
 
 def judge(resources: Sequence[Resource], settings: Sup002Settings, report: Report) -> None:
-    for owner in pod_owners(resources):
-        with report.judging(owner.identity, owner.urn) as violation:
-            for container in pod_of(owner).all_containers():
-                with report.judging(owner.identity, owner.urn):
-                    release = engine_release(container)
-                    if release is None:
-                        continue
-                    problem = too_old(release.engine, settings.tags.get(release.tag, release.tag))
-                    if problem is not None:
-                        violation(f"container {container.name}: {release.engine} {problem}")
+    def problems(container: Container) -> Iterator[str]:
+        release = engine_release(container)
+        if release is None:
+            return
+        problem = too_old(release.engine, settings.tags.get(release.tag, release.tag))
+        if problem is not None:
+            yield f"{release.engine} {problem}"
+
+    judge_containers(resources, report, problems)
 
 
 RULE = Rule(

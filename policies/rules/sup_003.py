@@ -9,9 +9,10 @@ from collections.abc import Iterator, Sequence
 from pulumi_policy import EnforcementLevel, Severity
 from pydantic import Field
 
+from policies.containers import judge_containers
 from policies.engine_commands import EngineCommand, UnreadableArgumentError, engine_command
 from policies.objects import Resource
-from policies.pods import pod_of, pod_owners, pod_subjects
+from policies.pods import Container, pod_subjects
 from policies.rule import Report, Rule, Settings
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -31,19 +32,16 @@ class Sup003Settings(Settings):
 
 
 def judge(resources: Sequence[Resource], settings: Sup003Settings, report: Report) -> None:
-    for owner in pod_owners(resources):
-        with report.judging(owner.identity, owner.urn) as violation:
-            for container in pod_of(owner).all_containers():
-                with report.judging(owner.identity, owner.urn):
-                    command = engine_command(container)
-                    if command is None:
-                        continue
-                    try:
-                        problems = list(_problems(command, settings))
-                    except UnreadableArgumentError as error:
-                        problems = [f"{error}: give a literal value"]
-                    for problem in problems:
-                        violation(f"container {container.name}: {problem}")
+    def problems(container: Container) -> list[str]:
+        command = engine_command(container)
+        if command is None:
+            return []
+        try:
+            return list(_problems(command, settings))
+        except UnreadableArgumentError as error:
+            return [f"{error}: give a literal value"]
+
+    judge_containers(resources, report, problems)
 
 
 def _problems(command: EngineCommand, settings: Sup003Settings) -> Iterator[str]:
