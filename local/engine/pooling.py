@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import struct
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
@@ -103,7 +104,7 @@ class EmbeddingRequest(PoolingRequest):
         return base64.b64encode(struct.pack(f"{order}{len(values)}f", *values)).decode()
 
 
-class ScoringRequest(PoolingRequest):
+class ScoringRequest(PoolingRequest, ABC):
     """A query, or several, and the documents to compare them with."""
 
     max_tokens_per_query: int = 0
@@ -131,8 +132,9 @@ class ScoringRequest(PoolingRequest):
         second = [_cut(text_prompt(text), self.max_tokens_per_doc) for text in documents]
         return list(zip(first * len(second) if len(first) == 1 else first, second, strict=True))
 
+    @abstractmethod
     def sides(self) -> tuple[Texts, Texts]:
-        raise NotImplementedError
+        """Queries and documents, as this request calls them."""
 
 
 class RerankRequest(ScoringRequest):

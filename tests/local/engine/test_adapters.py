@@ -13,7 +13,8 @@ from local.engine.scheduler import Limits, Scheduler, Sequence
 from local.engine.tokens import text_prompt
 from serving.engines import vllm
 from serving.replica import Adapter
-from tests.local.engine.test_app import complete, with_server
+from tests.local.engine.asking import with_server
+from tests.local.engine.test_app import complete
 from tests.serving.contracts import small_replica
 
 NAMES = ("chat", "gpt-4o")

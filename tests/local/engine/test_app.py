@@ -3,43 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
 
 import httpx
 import pytest
-from prometheus_client import CollectorRegistry
 
-from local.engine.app import make_app
-from local.engine.engine_loop import EngineLoop
-from local.engine.metrics import EngineMetrics
 from serving.timing import StepTime
-from tests.local.engine.conftest import quick_engine
-
-Ask = Callable[[httpx.AsyncClient], Awaitable[None]]
-
-
-def with_server(ask: Ask, *flags: str, timing: StepTime | None = None) -> CollectorRegistry:
-    """Runs `ask` against a server with these flags; its metrics."""
-    registry = CollectorRegistry()
-
-    async def run() -> None:
-        engine, server = quick_engine(*flags)
-        engine = engine if timing is None else replace(engine, timing=timing)
-        loop = EngineLoop(engine, server, EngineMetrics(registry, engine, server))
-        transport = httpx.ASGITransport(make_app(engine, server, loop, registry))
-        stepping = asyncio.ensure_future(loop.run())
-        try:
-            async with httpx.AsyncClient(transport=transport, base_url="http://emulator") as client:
-                await ask(client)
-        finally:
-            stepping.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await stepping
-
-    asyncio.run(run())
-    return registry
+from tests.local.engine.asking import with_server
 
 
 async def complete(client: httpx.AsyncClient, **fields: object) -> httpx.Response:

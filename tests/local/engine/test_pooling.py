@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import json
 import math
 import struct
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
-from local.engine.app import make_app
 from local.engine.embeddings import embedding, relevance
-from local.engine.engine_loop import EngineLoop
 from local.engine.flags import parse
-from local.engine.metrics import EngineMetrics
 from local.engine.pooling_settings import pooling_settings
 from local.engine.refusal import Refused
 from local.engine.tokens import text_prompt
 from serving.models import model
-from tests.local.engine.conftest import quick_engine
+from tests.local.engine.asking import Ask, with_server
 
 EMBED = "Qwen/Qwen3-Embedding-0.6B"
 RERANK = "Qwen/Qwen3-Reranker-0.6B"
@@ -35,36 +30,13 @@ CLASSIFIER = json.dumps(
 TEMPLATE = "0123 {{ query }} 4567{{ document }}"
 """Twelve bytes of its own and the two texts: four tokens with the space that is left of the first."""
 
-Ask = Callable[[httpx.AsyncClient], Awaitable[None]]
-
-
-def with_server(ask: Ask, name: str, *flags: str, step_ms: float = 1.0) -> CollectorRegistry:
-    """Runs `ask` against a server of this model; its metrics."""
-    registry = CollectorRegistry()
-
-    async def run() -> None:
-        engine, server = quick_engine(*flags, step_ms=step_ms, model=name)
-        loop = EngineLoop(engine, server, EngineMetrics(registry, engine, server))
-        transport = httpx.ASGITransport(make_app(engine, server, loop, registry))
-        stepping = asyncio.ensure_future(loop.run())
-        try:
-            async with httpx.AsyncClient(transport=transport, base_url="http://emulator") as client:
-                await ask(client)
-        finally:
-            stepping.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await stepping
-
-    asyncio.run(run())
-    return registry
-
 
 def embeddings(ask: Ask, *flags: str, step_ms: float = 1.0) -> CollectorRegistry:
-    return with_server(ask, EMBED, "--hf-overrides", SHORTER, *flags, step_ms=step_ms)
+    return with_server(ask, "--hf-overrides", SHORTER, *flags, model=EMBED, step_ms=step_ms)
 
 
 def rerankings(ask: Ask, *flags: str) -> CollectorRegistry:
-    return with_server(ask, RERANK, "--hf-overrides", CLASSIFIER, "--chat-template", TEMPLATE, *flags)
+    return with_server(ask, "--hf-overrides", CLASSIFIER, "--chat-template", TEMPLATE, *flags, model=RERANK)
 
 
 def length(vector: list[float]) -> float:
@@ -134,7 +106,7 @@ def test_a_model_without_shorter_embeddings_refuses_dimensions():
         assert answer.status_code == 400
         assert "does not support Matryoshka embeddings" in answer.json()["error"]["message"]
 
-    with_server(ask, EMBED)
+    with_server(ask, model=EMBED)
 
 
 def test_a_text_is_cut_where_the_caller_says():
@@ -214,7 +186,7 @@ def test_an_engine_has_the_paths_of_its_task_only():
 
     embeddings(ask_embed)
     rerankings(ask_rerank)
-    with_server(ask_generate, "Qwen/Qwen3-8B")
+    with_server(ask_generate)
 
 
 def test_metrics_are_those_of_a_request_without_tokens():
