@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -29,17 +29,16 @@ from serving.envoy.listeners import HTTP_PORT, HTTPS_PORT
 from serving.flows import flows
 from serving.gateway import Gateway, GatewayArgs, config_maps
 from serving.images import IMAGES, image
-from serving.models import is_config_path
 from serving.names import GATEWAY_NAMESPACE, INFERENCE_NAMESPACE
 from serving.replica import Replica
 from serving.scaling import Autoscaler, AutoscalerArgs, trigger_signals
 from serving.staging.staged import StagedWeights, StagedWeightsArgs, Staging
 from serving.staging.volumes import needs_job
-from serving.tokens import TokenError
 from serving.verify.job import Verification, VerificationArgs, VerifiedModel, deadline_seconds
 from serving.workload import ModelServer, ModelServerArgs, rollout_seconds
 from stacks import config
 from stacks.canary import deployed
+from stacks.gateway_tokens import gateway_tokens
 from stacks.interpret import (
     board_model,
     node_pool,
@@ -54,10 +53,8 @@ from stacks.interpret import (
 from stacks.plan import Plan, machine_for, make_plan
 from stacks.plan.judgement import refusals, warnings
 from stacks.plan.text import lines
+from stacks.preconditions import check_gateway, check_models, local_cluster
 from stacks.problems import StackError
-from stacks.signing_keys import KeyFileError, key_files
-from stacks.unpinned_images import unpinned_images
-from stacks.verification import missing, verification_token
 
 ROOT = Path(__file__).resolve().parent.parent
 MIB = 1024 * 1024
@@ -74,9 +71,9 @@ class Platform:
 
 def build(stack: config.Stack) -> Platform:
     """Registers everything that `stack` describes."""
-    local = _local(stack.cluster)
-    _servable(stack)
-    _reachable(stack.gateway)
+    local = local_cluster(stack.cluster)
+    check_models(stack)
+    check_gateway(stack.gateway)
     plan = make_plan(stack)
     _say(plan)
     pools = {pool.name: node_pool(pool, stack) for pool in stack.node_pools}
@@ -85,7 +82,7 @@ def build(stack: config.Stack) -> Platform:
     replicas = {
         model.name: replica(model, pools[model.node_pool], answers_to[model.name]) for model in sections
     }
-    tokens = _tokens(
+    tokens = gateway_tokens(
         stack,
         deadline_seconds(
             rollout_seconds(replicas[model.name]) for model in sections if model.when_asleep == "wake"
@@ -220,64 +217,6 @@ def _tls_secret(gateway: config.Gateway, cluster: Cluster) -> str | None:
     if gateway.public is None or cluster.entrance.tls != "gateway":
         return None
     return gateway.public.certificate
-
-
-@dataclass(frozen=True)
-class _Tokens:
-    """public_keys: the JWKS that the gateway gets. verification: gives the token of the verify Job."""
-
-    public_keys: str
-    verification: Callable[[], str]
-
-
-def _tokens(stack: config.Stack, job_seconds: int) -> _Tokens:
-    """Raises pulumi.RunError for keys that the gateway must not get, and for an update that could not end."""
-    files = key_files(pulumi.get_stack(), stack)
-    try:
-        public_keys = files.text()
-        verification = verification_token(files, job_seconds)
-    except (KeyFileError, TokenError) as error:
-        raise pulumi.RunError(f"gateway.tokens: {error}. Nothing was changed") from None
-    if verification is not None:
-        return _Tokens(public_keys, verification)
-    if not pulumi.runtime.is_dry_run():
-        raise pulumi.RunError(f"gateway.tokens: {missing(files)}. Nothing was changed")
-    pulumi.log.warn(f"gateway.tokens: {missing(files)}. This is a preview only; an update would end here")
-    return _Tokens(public_keys, lambda: "")
-
-
-def _local(cluster: config.Cluster) -> config.LocalCluster:
-    if isinstance(cluster, config.LocalCluster):
-        return cluster
-    reasons = [
-        f"cluster.provider: {cluster.provider} can be planned (`make plan`) but not built yet: only local "
-        "clusters can. Nothing was changed",
-        *map(str, unpinned_images(cluster, IMAGES.values())),
-    ]
-    raise pulumi.RunError("\n".join(reasons))
-
-
-def _servable(stack: config.Stack) -> None:
-    for index, model in enumerate(stack.models):
-        if is_config_path(str(ROOT / model.model)):
-            raise pulumi.RunError(
-                f"models[{index}].model: {model.model} is enough to plan the model (`make plan`), but "
-                "engines load it by its Hugging Face id: add a row to serving/data/models.yaml and name "
-                "that. Nothing was changed"
-            )
-
-
-def _reachable(gateway: config.Gateway) -> None:
-    """What a local cluster has no part for is refused, not left out in silence."""
-    if gateway.public is not None:
-        raise pulumi.RunError(
-            "gateway.public: a local cluster has no entrance from the internet. Leave it out; nothing changed"
-        )
-    if gateway.backend == "inference_pool":
-        raise pulumi.RunError(
-            "gateway.backend: inference_pool needs a cluster that has an inference gateway already, and this "
-            "one has none: use envoy. Nothing was changed"
-        )
 
 
 def _cluster(cluster: config.LocalCluster) -> Cluster:
