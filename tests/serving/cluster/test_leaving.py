@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.deployment import Deployed, deployed
+from tests.deployment import Deployed
 from tests.serving.cluster.clients import Traffic, traffic
-from tests.stacks.environments import local_values
+from tests.serving.cluster.environment import answering, chat_alone
 
 if TYPE_CHECKING:
     from local.cluster.cluster import Cluster
@@ -23,22 +23,9 @@ pytestmark = pytest.mark.cluster
 USERS = 6
 
 
-def values() -> dict[str, Any]:
-    """`chat` alone, on machines that come at once, with room for a second model."""
-    values = local_values()
-    values["models"] = values["models"][:1]
-    values["node_pools"] = values["node_pools"][:1]
-    values["node_pools"][0]["max_nodes"] = 12
-    values["cluster"]["node_startup_seconds"] = 0
-    return values
-
-
 @pytest.fixture(scope="module")
 def platform(cluster: Cluster) -> Iterator[Deployed]:
-    with deployed(cluster, values()) as found:
-        found.scale("inference", "chat", 1)
-        found.wait_ready("gateway", "gateway", 1)
-        found.wait_ready("inference", "chat", 1)
+    with answering(cluster, chat_alone()) as found:
         yield found
 
 
@@ -89,7 +76,7 @@ def test_a_rolling_restart_of_engines_and_of_the_gateway_fails_no_request(platfo
 def test_adding_a_model_restarts_nothing(platform: Deployed):
     names = (("inference", "chat"), ("gateway", "gateway"))
     before = [uids(platform.pods(*name)) for name in names]
-    added = values()
+    added = chat_alone()
     added["models"].append({**added["models"][0], "name": "added"})
 
     def add() -> None:

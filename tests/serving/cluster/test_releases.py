@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from tests.deployment import Deployed, deployed
+from tests.deployment import Deployed
 from tests.serving.cluster.clients import traffic
-from tests.stacks.environments import local_values
+from tests.serving.cluster.environment import answering, chat_alone
 
 if TYPE_CHECKING:
     from local.cluster.cluster import Cluster
@@ -27,11 +27,7 @@ NEXT = "0123456789abcdef0123456789abcdef01234567"
 
 def values(revision: str | None = None, canary: dict[str, Any] | None = None) -> dict[str, Any]:
     """`chat` alone, of some revision, with or without a canary."""
-    found = local_values()
-    found["models"] = found["models"][:1]
-    found["node_pools"] = found["node_pools"][:1]
-    found["node_pools"][0]["max_nodes"] = 12
-    found["cluster"]["node_startup_seconds"] = 0
+    found = chat_alone()
     if revision is not None:
         found["models"][0]["revision"] = revision
     if canary is not None:
@@ -41,10 +37,7 @@ def values(revision: str | None = None, canary: dict[str, Any] | None = None) ->
 
 @pytest.fixture
 def platform(cluster: Cluster) -> Iterator[Deployed]:
-    with deployed(cluster, values()) as found:
-        found.scale("inference", "chat", 1)
-        found.wait_ready("gateway", "gateway", 1)
-        found.wait_ready("inference", "chat", 1)
+    with answering(cluster, values()) as found:
         yield found
 
 
