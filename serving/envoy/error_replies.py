@@ -132,7 +132,7 @@ def _refused_by_protocol() -> Iterator[Document]:
         "request_timeout",
         "The request did not arrive in time: its headers have 10 s, its body a minute.",
     )
-    yield _reply(_status("EQ", 426), invalid, "http_version", "Use HTTP/1.1 or HTTP/2.")
+    yield _reply(_status("EQ", 426), invalid, "http_version", "Use HTTP/1.1.")
     yield _reply(
         _status("EQ", 431),
         invalid,

@@ -27,12 +27,12 @@ def certificate_document() -> Document:
 
 
 def transport_socket() -> Document:
-    """What the listener's filter chain needs to speak TLS: 1.2 or newer, HTTP/2 or HTTP/1.1."""
+    """What the listener's filter chain needs to speak TLS: 1.2 or newer, with HTTP/1.1 in it."""
     context = typed(
         "extensions.transport_sockets.tls.v3.DownstreamTlsContext",
         common_tls_context={
             "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
-            "alpn_protocols": ["h2", "http/1.1"],
+            "alpn_protocols": ["http/1.1"],
             "tls_certificate_sds_secret_configs": [
                 {"name": CERTIFICATE, "sds_config": watched_file(CERTIFICATE_FILE)}
             ],

@@ -30,6 +30,7 @@ from serving.envoy.bootstrap import CLUSTERS_FILE, LISTENERS_FILE, MEMORY_MIB, b
 from serving.envoy.documents import CONFIG_FOLDER, Document, socket_address, to_yaml
 from serving.envoy.listeners import ADMIN_PORT
 from serving.envoy.rate_limit import Rate, RateLimits
+from serving.envoy.tls import CERTIFICATE_FOLDER
 from serving.envoy.watched import watched_documents
 from serving.jwks import write_jwks
 from serving.served import ServedModel
@@ -55,13 +56,17 @@ OPTIONS = ("--disable-hot-restart", "--concurrency", "1", "--log-level", "warnin
 
 @dataclass(frozen=True)
 class Gateway:
-    """A running Envoy: where clients, the cluster and its administration reach it."""
+    """A running Envoy: where clients, the cluster and its administration reach it.
+
+    clients_tls: the same as clients, in TLS; None unless it has a certificate.
+    """
 
     process: subprocess.Popen[bytes]
     folder: Path
     admin: str
     clients: str
     metrics: str
+    clients_tls: str | None
 
     def rewrite(
         self,
@@ -87,9 +92,11 @@ def write_watched(
     models: Sequence[ServedModel] | None = None,
     authentication: Authentication = AUTHENTICATION,
     rate_limits: RateLimits = RATE_LIMITS,
+    certificate: Path | None = None,
 ) -> None:
     models = models_of(backends) if models is None else models
-    files = dict(watched_documents(models, max_request_bytes, authentication, rate_limits))
+    tls = certificate is not None
+    files = dict(watched_documents(models, max_request_bytes, authentication, rate_limits, tls=tls))
     files[LISTENERS_FILE] = _on_loopback(files[LISTENERS_FILE])
     files[CLUSTERS_FILE] = _with_backends(files[CLUSTERS_FILE], backends) if clusters is None else clusters
     watched = folder / "config"
@@ -98,6 +105,7 @@ def write_watched(
     version.mkdir()
     for name, document in files.items():
         text = to_yaml(document).replace(CONFIG_FOLDER, str(watched))
+        text = text.replace(CERTIFICATE_FOLDER, str(certificate))
         (version / name).write_text(text, encoding="utf-8")
         if not (watched / name).is_symlink():
             (watched / name).symlink_to(Path("..data") / name)
@@ -165,14 +173,19 @@ def running(
     authentication: Authentication = AUTHENTICATION,
     rate_limits: RateLimits = RATE_LIMITS,
     memory_mib: int = MEMORY_MIB,
+    certificate: Path | None = None,
 ) -> Iterator[Gateway]:
     """Envoy in front of `backends`: Service to the loopback ports of its replicas.
 
     `models` are those behind them; without, each Service is a model of its own.
 
+    `certificate` is a folder with tls.crt and tls.key; with it, clients are taken in TLS, too.
+
     `clusters` finds the replicas in another way than by fixed addresses; then only the models' names count.
     """
-    write_watched(folder, backends, max_request_bytes, clusters, models, authentication, rate_limits)
+    write_watched(
+        folder, backends, max_request_bytes, clusters, models, authentication, rate_limits, certificate
+    )
     admin = f"127.0.0.1:{_free_port()}"
     path = write_bootstrap(folder, int(admin.rpartition(":")[2]), memory_mib)
     log = (folder / "envoy.log").open("wb")
@@ -183,9 +196,14 @@ def running(
         env={**os.environ, "TMPDIR": str(folder)},
     )
     try:
-        ports = _listening(process, admin, folder)
+        addresses = _listening(process, admin, folder)
         yield Gateway(
-            process, folder, admin, f"127.0.0.1:{ports['clients']}", f"127.0.0.1:{ports['metrics']}"
+            process,
+            folder,
+            admin,
+            addresses["clients"],
+            addresses["metrics"],
+            addresses.get("clients-tls"),
         )
     finally:
         process.terminate()
@@ -208,7 +226,8 @@ def arrivals(gateway: Gateway) -> dict[str, float]:
     return {name: value for name, value in found.items() if "_" not in name}
 
 
-def _listening(process: subprocess.Popen[bytes], admin: str, folder: Path) -> dict[str, int]:
+def _listening(process: subprocess.Popen[bytes], admin: str, folder: Path) -> dict[str, str]:
+    """Address of each listener by name, once Envoy is ready."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
@@ -223,7 +242,7 @@ def _listening(process: subprocess.Popen[bytes], admin: str, folder: Path) -> di
             continue
         ports = {item["name"]: item["local_address"]["socket_address"]["port_value"] for item in found}
         if ready and ports.keys() >= {"clients", "metrics"}:
-            return ports
+            return {name: f"127.0.0.1:{port}" for name, port in ports.items()}
         time.sleep(0.05)
     raise AssertionError(f"Envoy was not ready after {START_SECONDS} s")
 

