@@ -44,6 +44,9 @@ COMMAND_LINES = (
             "kv_cache_dtype": ("--kv-cache-dtype",),
             "max_num_batched_tokens": ("--max-num-batched-tokens",),
             "max_num_seqs": ("--max-num-seqs",),
+            "enable_lora": ("--enable-lora",),
+            "max_loras": ("--max-loras",),
+            "max_lora_rank": ("--max-lora-rank",),
             "revision": ("--revision",),
             "load_format": ("--load-format",),
             "tokenizer": ("--tokenizer",),
@@ -230,6 +233,6 @@ def _read(words: Sequence[str], flags: Mapping[str, tuple[str, ...]]) -> dict[st
             continue
         if equals:
             found[name] = value
-        elif index + 1 < len(words):
-            found[name] = words[index + 1]
+        else:
+            found[name] = words[index + 1] if index + 1 < len(words) else ""
     return found

@@ -121,11 +121,45 @@ LayerCache = AttentionCache | LatentCache | RecurrentState
 
 
 @dataclass(frozen=True)
+class LinearLayer:
+    """A linear layer as the engine builds it, which an adapter has two narrow matrices for.
+
+    inputs, outputs: its width on both sides. parts: layers of the checkpoint that are stacked in it and have
+    matrices of their own, such as queries, keys and values. divided: the side that tensor parallelism
+    divides. head_outputs, heads: those among the outputs that belong to heads of keys and values, which are
+    copied where there are more GPUs than heads. experts: copies of it, one for each.
+    """
+
+    inputs: int
+    outputs: int
+    parts: int = 1
+    divided: Literal["inputs", "outputs", "neither"] = "neither"
+    head_outputs: int = 0
+    heads: int = 1
+    experts: int = 1
+
+
+@dataclass(frozen=True)
 class Layer:
-    """One layer. cache: None where a layer reads the cache of an earlier one."""
+    """One layer. cache: None where a layer reads the cache of an earlier one. linear: without norms."""
 
     cache: LayerCache | None
     weights: tuple[Weight, ...]
+    linear: tuple[LinearLayer, ...] = ()
+
+
+@dataclass(frozen=True)
+class AdapterSupport:
+    """What an engine does with adapters of a model, beside those of its layers.
+
+    refusal: why it takes none; empty if it does. input, output: embeddings and output layer, where adapters
+    may have matrices for them too. uncounted: layers that take adapters and follow no formula here.
+    """
+
+    refusal: str = ""
+    input: LinearLayer | None = None
+    output: LinearLayer | None = None
+    uncounted: str = ""
 
 
 @dataclass(frozen=True)
@@ -150,6 +184,7 @@ class Architecture:
 
     outer: weights outside the layers, without `output` if it shares the embedding's. experts,
     experts_per_token: 0 for a dense model. compute_dtype: of activations, bfloat16 or float16.
+    adapters: what an engine can do with LoRA adapters of it.
     """
 
     family: str
@@ -165,6 +200,7 @@ class Architecture:
     experts_per_token: int
     compute_dtype: Literal["bfloat16", "float16"]
     quantization: Quantization
+    adapters: AdapterSupport
 
     @property
     def weights(self) -> tuple[Weight, ...]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from math import floor
 
 from infra.accelerators import Accelerator
+from serving.fit.adapters import AdapterSlots
 from serving.fit.concurrency import pool_of
 from serving.fit.memory import Setting, memory_by_stage, setting
 from serving.fit.request import FitRequest
@@ -82,6 +83,7 @@ def memory_batch(
     tensor_parallel: int,
     gpu_memory_utilization: float,
     tokens: int,
+    adapters: AdapterSlots | None = None,
 ) -> float:
     """Requests of so many tokens each that the KV cache of one replica holds."""
     chosen = setting(
@@ -91,6 +93,7 @@ def memory_batch(
             tensor_parallel=tensor_parallel,
             quantization=precision,
             gpu_memory_utilization=gpu_memory_utilization,
+            adapters=adapters,
         )
     )
     return requests_in_memory(chosen, tokens)
@@ -104,8 +107,11 @@ def replica_capacity(
     gpu_memory_utilization: float,
     requests: Requests,
     max_num_seqs: int | None,
+    adapters: AdapterSlots | None = None,
 ) -> ReplicaCapacity:
     """Capacity of one replica; `max_num_seqs` replaces the number that follows from the service level.
+
+    adapters: what the engine keeps memory for.
 
     Batches are below 1, or even negative, where the hardware cannot meet the objective with a single request:
     stacks.checks refuses that.
@@ -114,7 +120,9 @@ def replica_capacity(
     step_tokens = default_step_tokens(accelerator)
     latency_batch = batch_at(timing, requests.itl_seconds, requests)
     tokens = requests.prompt_tokens + requests.output_tokens
-    in_memory = memory_batch(model, accelerator, precision, tensor_parallel, gpu_memory_utilization, tokens)
+    in_memory = memory_batch(
+        model, accelerator, precision, tensor_parallel, gpu_memory_utilization, tokens, adapters
+    )
     batch = max(1.0, min(latency_batch, in_memory))
     slots = max(1, floor(ROOM_ABOVE_BATCH * batch)) if max_num_seqs is None else max_num_seqs
     computed = min(batch, slots)

@@ -88,11 +88,12 @@ def _bytes_on_gpu(weight: Weight, quantization: Quantization, tensor_parallel: i
     share = weight.parameters / weight.divided_by(tensor_parallel)
     if weight.expert is not None and quantization.precision == "mxfp4":
         width = ceil(weight.expert.width / tensor_parallel)
-        share *= _round_up(width, PADDED_WIDTH) / width
-        share *= _round_up(weight.expert.hidden, PADDED_HIDDEN) / weight.expert.hidden
+        share *= round_up(width, PADDED_WIDTH) / width
+        share *= round_up(weight.expert.hidden, PADDED_HIDDEN) / weight.expert.hidden
     copied = weight.copied_in_16_bit / weight.divided_by(tensor_parallel) * SIXTEEN_BIT_BYTES
     return share * _bytes_per_value(weight, quantization) + copied
 
 
-def _round_up(value: int, multiple: int) -> int:
+def round_up(value: int, multiple: int) -> int:
+    """The next multiple from `value` up."""
     return ceil(value / multiple) * multiple

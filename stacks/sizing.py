@@ -12,6 +12,7 @@ from infra.machines import Machine
 from infra.scheduling import machine_share
 from serving.batch import ReplicaCapacity, Requests, replica_capacity
 from serving.fit import Fit, FitRequest, TypicalRequest, fit
+from serving.fit.adapters import slots_for
 from serving.fit.advice import Alternative, cheapest_alternative
 from serving.models import Model as ModelFacts
 from serving.models import is_config_path, load_model
@@ -91,6 +92,7 @@ def capacity_of(model: Model, accelerator_name: str) -> ReplicaCapacity:
             itl_seconds=between,
         ),
         max_num_seqs=model.max_num_seqs,
+        adapters=slots_for([adapter.rank for adapter in model.adapters]),
     )
 
 
@@ -103,6 +105,11 @@ def fit_of(model: Model, machine: Machine) -> Fit:
         pod_cpus=share.cpu_millicores / 1000,
     )
     return fit(request)
+
+
+def fits_without_adapters(model: Model, machine: Machine) -> bool:
+    """Whether one replica would fit if it served none of its adapters."""
+    return fit_of(model.model_copy(update={"adapters": ()}), machine).fits
 
 
 def what_would_fit(model: Model, machine: Machine) -> Alternative | None:
@@ -118,6 +125,7 @@ def _fit_request(model: Model, machine: Machine) -> FitRequest:
         tensor_parallel=model.tensor_parallel,
         max_model_len=model.max_model_len,
         quantization=model.quantization,
+        adapters=slots_for([adapter.rank for adapter in model.adapters]),
         gpu_memory_utilization=model.gpu_memory_utilization,
         max_num_seqs=model.max_num_seqs,
         typical_request=TypicalRequest(

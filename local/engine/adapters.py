@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local.engine.refusal import Refused
+from serving.fit.adapters import DEFAULT_RANK, DEFAULT_SLOTS, AdapterSlots
 
 CONFIGURATION = "adapter_config.json"
-DEFAULT_MAX_LORAS = 1
-DEFAULT_MAX_RANK = 16
 FIELDS = {"name", "path", "base_model_name", "is_3d_lora_weight"}
 
 
@@ -41,22 +40,31 @@ class Adapters:
         return frozenset(adapter.name for adapter in self.loaded)
 
 
+def adapter_slots(flags: argparse.Namespace) -> AdapterSlots | None:
+    """What the engine keeps memory for, whether an adapter is loaded or not; None without --enable-lora."""
+    if flags.enable_lora is not True:
+        return None
+    return AdapterSlots(
+        DEFAULT_SLOTS if flags.max_loras is None else flags.max_loras,
+        DEFAULT_RANK if flags.max_lora_rank is None else int(flags.max_lora_rank),
+    )
+
+
 def adapter_settings(flags: argparse.Namespace, served_names: Sequence[str]) -> Adapters | None:
     """The adapters that these flags load; None without --enable-lora. Raises Refused on what vLLM refuses."""
     modules = tuple(_modules(flags.lora_modules or [], served_names))
-    if flags.enable_lora is not True:
+    kept = adapter_slots(flags)
+    if kept is None:
         if modules:
             raise Refused("LoRA is not enabled. Use --enable-lora to enable LoRA.")
         return None
-    at_once = DEFAULT_MAX_LORAS if flags.max_loras is None else flags.max_loras
-    if at_once < 1:
-        raise Refused(f"max_loras must be at least 1, got {at_once}.")
-    largest = DEFAULT_MAX_RANK if flags.max_lora_rank is None else int(flags.max_lora_rank)
+    if kept.slots < 1:
+        raise Refused(f"max_loras must be at least 1, got {kept.slots}.")
     for adapter in modules:
         if adapter.name in served_names:
             raise Refused(f"The lora adapter '{adapter.name}' conflicts with a base model of that name.")
-        _check(adapter, largest)
-    return Adapters(modules, at_once)
+        _check(adapter, kept.rank)
+    return Adapters(modules, kept.slots)
 
 
 def _modules(values: Sequence[str], served_names: Sequence[str]) -> Iterator[Adapter]:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from infra.accelerators import Accelerator
 from infra.choices import UnknownNameError
-from local.engine.adapters import Adapters, adapter_settings
+from local.engine.adapters import Adapters, adapter_settings, adapter_slots
 from local.engine.machine import Machine
 from local.engine.memory import Placement, kv_blocks, longest_context, place
 from local.engine.pooling_settings import Pooling, pooling_settings
@@ -135,6 +135,7 @@ def engine_settings(flags: argparse.Namespace, machine: Machine) -> Engine:
             tensor_parallel=tensor_parallel,
             quantization=flags.quantization,
             kv_cache_dtype=kv_cache_dtype,
+            adapters=adapter_slots(flags),
             gpu_memory_utilization=utilisation,
             max_num_batched_tokens=step_tokens,
             measured=Measured(kv_pool_gib=None if given_pool is None else given_pool / GIB),

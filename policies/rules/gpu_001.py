@@ -15,6 +15,7 @@ from policies.objects import Resource
 from policies.pods import Pod, pod_of, pod_owners, pod_subjects
 from policies.rule import Report, Rule, Settings
 from serving.fit import FitRequest, fit
+from serving.fit.adapters import DEFAULT_RANK, DEFAULT_SLOTS, AdapterSlots
 from serving.models import MODELS, Model
 from serving.names import MODEL_ANNOTATION
 from serving.staging.layout import MODEL_PATH
@@ -92,10 +93,19 @@ def _request(command: EngineCommand, model: Model, accelerator: Accelerator) -> 
         max_model_len=_context(command),
         quantization=command.text("quantization"),
         kv_cache_dtype=command.text("kv_cache_dtype") or "auto",
+        adapters=_adapters(command),
         gpu_memory_utilization=command.number("gpu_memory_utilization"),
         max_num_batched_tokens=command.whole("max_num_batched_tokens"),
         max_num_seqs=command.whole("max_num_seqs"),
     )
+
+
+def _adapters(command: EngineCommand) -> AdapterSlots | None:
+    """What the engine keeps memory for."""
+    if "enable_lora" not in command.arguments:
+        return None
+    slots, rank = command.whole("max_loras"), command.whole("max_lora_rank")
+    return AdapterSlots(DEFAULT_SLOTS if slots is None else slots, DEFAULT_RANK if rank is None else rank)
 
 
 def _context(command: EngineCommand) -> int | None:
@@ -111,7 +121,7 @@ def _degree(command: EngineCommand, name: str) -> int:
 RULE = Rule(
     id="GPU-001",
     description="Weights and one request of max_model_len fit the memory of the chosen GPUs.",
-    remediation="Use more or larger GPUs, a shorter max_model_len, or fp8 weights or cache. "
+    remediation="Use more or larger GPUs, a shorter max_model_len, fewer adapters, or fp8 weights or cache. "
     "`python -m serving.fit MODEL --accelerator NAME --explain` shows the sum.",
     severity=Severity.CRITICAL,
     level=EnforcementLevel.MANDATORY,

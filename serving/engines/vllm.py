@@ -13,6 +13,7 @@ import yaml
 from infra.cluster import WeightsStorage
 from infra.pod_security import container_security_context
 from infra.scheduling import GPU_RESOURCE
+from serving.fit.adapters import slots_for
 from serving.fit.node import SCRATCH_GIB, shared_memory_gib
 from serving.images import image
 from serving.names import ENGINE_PORT, HTTP_PORT_NAME
@@ -43,7 +44,6 @@ LOAD_GIB_PER_SECOND = 0.1
 """A fifth of what one replica read from a network disk in a log: five that start at once share the volume."""
 
 _facts = yaml.safe_load((Path(__file__).parent.parent / "data" / "vllm.yaml").read_text(encoding="utf-8"))
-LORA_RANKS: list[int] = _facts["lora_ranks"]
 KEEP_ALIVE_SECONDS: int = _facts["keep_alive_seconds"]
 HISTOGRAMS: dict[str, list[float]] = {
     "time_to_first_token": _facts["time_to_first_token_buckets"],
@@ -81,9 +81,9 @@ def arguments(replica: Replica) -> list[str]:
         limit = {"max_new_tokens": replica.max_output_tokens}
         flags["--override-generation-config"] = json.dumps(limit)
     flags |= _task_flags(replica)
-    if replica.adapters:
-        # Each may be in a step together with all others: else one waits until the requests of another end.
-        flags |= {"--max-loras": str(len(replica.adapters)), "--max-lora-rank": str(_largest_rank(replica))}
+    kept = slots_for([adapter.rank for adapter in replica.adapters])
+    if kept is not None:
+        flags |= {"--max-loras": str(kept.slots), "--max-lora-rank": str(kept.rank)}
     buckets = _histogram_buckets(replica)
     if buckets:
         flags["--custom-histogram-buckets"] = json.dumps(buckets, sort_keys=True)
@@ -103,12 +103,6 @@ def arguments(replica: Replica) -> list[str]:
 def _lora_module(adapter: Adapter) -> str:
     """In JSON: the shorter name=path knows no commas."""
     return json.dumps({"name": adapter.name, "path": adapter_path(adapter.name)})
-
-
-def _largest_rank(replica: Replica) -> int:
-    """The smallest of the ranks that vLLM allocates room for in which all adapters fit."""
-    needed = max(adapter.rank for adapter in replica.adapters)
-    return min(rank for rank in LORA_RANKS if rank >= needed)
 
 
 def _task_flags(replica: Replica) -> dict[str, str]:

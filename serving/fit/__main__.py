@@ -18,6 +18,7 @@ from rich.console import Console
 from infra.accelerators import accelerator
 from infra.choices import UnknownNameError
 from infra.machines import machine
+from serving.fit.adapters import DEFAULT_RANK, DEFAULT_SLOTS, LORA_RANKS, AdapterSlots
 from serving.fit.advice import cheapest_alternative
 from serving.fit.explain import show_answer, show_sum
 from serving.fit.fit import fit
@@ -77,6 +78,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--kv-cache-dtype", default="auto", metavar="D", help="auto, fp8, ...")
     made.add_argument("--gpu-memory-utilization", type=_share, metavar="U", help="above 0, at most 1")
     made.add_argument("--max-num-batched-tokens", type=_count, metavar="N", help="tokens per step")
+    made.add_argument("--max-loras", type=_count, metavar="N", help="LoRA adapters to keep room for")
+    made.add_argument("--max-lora-rank", type=int, choices=LORA_RANKS, help="the largest of their ranks")
     made.add_argument("--engine", choices=get_args(Engine), default="vllm")
     made.add_argument("--engine-version", metavar="V", help="such as 0.32.0; default: the newest known")
     made.add_argument("--machine", metavar="NAME", help="machine type: also check host memory and disk")
@@ -109,6 +112,7 @@ def request_from(options: argparse.Namespace) -> FitRequest:
         max_model_len=options.max_model_len,
         quantization=options.quantization,
         kv_cache_dtype=options.kv_cache_dtype,
+        adapters=_adapters(options),
         gpu_memory_utilization=options.gpu_memory_utilization,
         max_num_batched_tokens=options.max_num_batched_tokens,
         measured=Measured(
@@ -123,6 +127,16 @@ def request_from(options: argparse.Namespace) -> FitRequest:
         itl_seconds=options.itl_seconds,
         machine=None if options.machine is None else machine(options.machine),
         pod_memory_gib=options.pod_memory_gib,
+    )
+
+
+def _adapters(options: argparse.Namespace) -> AdapterSlots | None:
+    """Either option asks for room; the other then has the engine's default."""
+    if options.max_loras is None and options.max_lora_rank is None:
+        return None
+    return AdapterSlots(
+        DEFAULT_SLOTS if options.max_loras is None else options.max_loras,
+        DEFAULT_RANK if options.max_lora_rank is None else options.max_lora_rank,
     )
 
 

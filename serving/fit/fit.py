@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from serving.fit import node, parallelism
+from serving.fit import adapters, node, parallelism
 from serving.fit.concurrency import Pool, growth_per_token, pool_of, reported_tokens, requests_at_once
 from serving.fit.datatypes import unsupported, without_native_units
 from serving.fit.memory import Memory, Setting, memory_by_stage, setting
@@ -62,6 +62,9 @@ def _refusals(chosen: Setting) -> Iterator[str]:
             f"max_model_len {chosen.context} is more than {request.model.name} can read: at most "
             f"{request.model.max_context} tokens"
         )
+    if request.adapters is not None:
+        for refusal in adapters.refusals(request.model.architecture):
+            yield f"no adapters of {request.model.name}: {refusal}"
     if request.machine is not None:
         yield from node.problems(request, request.machine)
 
@@ -73,9 +76,11 @@ def _too_large(numbers: Numbers) -> Iterator[str]:
     gpus = chosen.request.tensor_parallel * chosen.request.pipeline_parallel
     where = f"{gpus} x {chosen.request.accelerator.name}" if gpus > 1 else chosen.request.accelerator.name
     if memory.pool <= 0:
+        beside = memory.adapters + memory.overhead
         yield (
-            f"{memory.weights:.2f} GiB of weights and {memory.overhead:.2f} GiB beside them do not fit the "
-            f"{memory.requested:.2f} GiB that the engine takes of each GPU of {where}"
+            f"{memory.weights:.2f} GiB of weights and {beside:.2f} GiB beside them "
+            f"do not fit the {memory.requested:.2f} GiB that the engine takes of each GPU of {where}"
+            f"{_blamed_on_adapters(numbers)}"
         )
     elif pool.concurrency(chosen.context) < 1:
         longest = pool.longest(chosen.request.model.max_context)
@@ -83,7 +88,23 @@ def _too_large(numbers: Numbers) -> Iterator[str]:
         yield (
             f"one request of {chosen.context} tokens needs {pool.needed_gib(chosen.context):.2f} GiB of KV "
             f"cache on {where}, and {memory.pool:.2f} GiB are left: {shorter}"
+            f"{_blamed_on_adapters(numbers)}"
         )
+
+
+def _blamed_on_adapters(numbers: Numbers) -> str:
+    """What is kept for adapters, where that is why it does not fit, and how many would."""
+    memory, pool = numbers.memories[numbers.tightest], numbers.pools[numbers.tightest]
+    kept = numbers.chosen.request.adapters
+    room = memory.pool + memory.adapters - pool.needed_gib(numbers.chosen.context)
+    if kept is None or memory.adapters == 0 or room < 0:
+        return ""
+    fitting = int(room / (memory.adapters / kept.slots))
+    most = f"room for {fitting} of that rank" if fitting > 0 else "no room for one of that rank"
+    return (
+        f". Without the {memory.adapters:.2f} GiB kept for {kept.text} it would fit, with {most}: serve "
+        "fewer, or train them with a lower rank"
+    )
 
 
 def _answer(numbers: Numbers, refusals: Sequence[str]) -> Fit:
@@ -96,6 +117,7 @@ def _answer(numbers: Numbers, refusals: Sequence[str]) -> Fit:
         usable_gib=memory.usable,
         requested_gib=memory.requested,
         weights_gib=memory.weights,
+        adapters_gib=memory.adapters,
         overhead_gib=memory.overhead,
         kv_pool_gib=memory.pool,
         kv_bytes_per_token=growth_per_token(chosen),
@@ -124,6 +146,9 @@ def _warnings(numbers: Numbers) -> Iterator[str]:
             f"the KV pool is only just large enough and known to +-{memory.uncertainty_pct:g} %: the engine "
             "may refuse to start"
         )
+    uncounted = request.model.architecture.adapters.uncounted
+    if request.adapters is not None and uncounted:
+        yield f"memory of adapters is too small: {uncounted} take them too and are not counted"
     if request.engine in ("sglang", "tgi"):
         yield f"memory of {request.engine} is estimated: {chosen.release.source}"
     if request.tensor_parallel > 2 and request.accelerator.interconnect == "pcie":

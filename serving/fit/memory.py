@@ -1,6 +1,6 @@
 """The sum of GPU memory on one GPU of a replica: what the engine asks for, and what is left for cache.
 
-pool = ceil(usable x utilization) - weights - outside torch - activation - CUDA graphs
+pool = ceil(usable x utilization) - weights - adapters - outside torch - activation - CUDA graphs
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from math import ceil
 from typing import TypeVar
 
 from serving.architecture import Quantization
+from serving.fit.adapters import adapters_gib
 from serving.fit.datatypes import cache_bytes, served_quantization
 from serving.fit.release import Release, release
 from serving.fit.request import FitRequest
@@ -42,8 +43,11 @@ class Setting:
 
 
 def setting(request: FitRequest) -> Setting:
-    """Fills in what engine, release and GPU imply. Raises ValueError on an unknown version or method."""
+    """Fills in what engine, release and GPU imply. Raises ValueError on an unknown version or method, or
+    adapters of an engine that is not vLLM."""
     used = release(request.engine, request.engine_version)
+    if request.adapters is not None and request.engine in ("sglang", "tgi"):
+        raise ValueError(f"memory of adapters is only known of vllm, not of {request.engine}")
     return Setting(
         request=request,
         release=used,
@@ -63,6 +67,7 @@ class Memory:
     usable: float
     requested: float
     weights: float
+    adapters: float
     outside_torch: float
     activation: float
     cuda_graphs: float
@@ -90,11 +95,12 @@ def memory(chosen: Setting, stage: Stage) -> Memory:
     usable = _given(measured.usable_gib, request.accelerator.usable_gib)
     requested = ceil(usable * GIB * chosen.utilization) / GIB
     weights = _given(measured.weights_gib, formula)
+    adapters = _adapters(chosen, degree, stage)
     outside = _given(measured.non_torch_gib, used.outside_torch_gib(degree))
     peak = used.activation_gib(request.model.architecture, chosen.step_tokens)
     activation = _given(measured.activation_gib, peak)
     graphs = _given(measured.cuda_graph_gib, _graphs(chosen))
-    left = requested - weights - outside - activation - graphs
+    left = requested - weights - adapters - outside - activation - graphs
     pool = _given(measured.kv_pool_gib, left)
     constant = f"constant of {request.engine} from {used.since}"
     step = f"{constant}, {chosen.step_tokens} tokens per step"
@@ -102,15 +108,32 @@ def memory(chosen: Setting, stage: Stage) -> Memory:
         Line("usable memory", usable, _source(measured.usable_gib, request.accelerator.source)),
         Line("requested", requested, f"usable x utilization {chosen.utilization:g}"),
         Line("weights", -weights, _source(measured.weights_gib, _weights_source(chosen))),
+        *_adapter_lines(chosen, adapters),
         Line("outside torch", -outside, _source(measured.non_torch_gib, constant)),
         Line("peak activation", -activation, _source(measured.activation_gib, step)),
         Line("CUDA graphs", -graphs, _source(measured.cuda_graph_gib, _graphs_source(chosen, constant))),
         Line("KV pool", pool, _source(measured.kv_pool_gib, "what is left")),
     )
     return Memory(
-        stage, usable, requested, weights, outside, activation, graphs, pool,
+        stage, usable, requested, weights, adapters, outside, activation, graphs, pool,
         _uncertainty_pct(chosen, weights, pool), lines,
     )  # fmt: skip
+
+
+def _adapters(chosen: Setting, degree: int, stage: Stage) -> float:
+    """Logs count them among the weights, so given weights include them."""
+    request = chosen.request
+    if request.measured.weights_gib is not None:
+        return 0.0
+    return adapters_gib(request.model.architecture, chosen.quantization, request.adapters, degree, stage)
+
+
+def _adapter_lines(chosen: Setting, adapters: float) -> Iterator[Line]:
+    kept, given = chosen.request.adapters, chosen.request.measured.weights_gib is not None
+    if kept is not None:
+        yield Line(
+            "adapters", -adapters, "included in the given weights" if given else f"{kept.text}, 16 bits"
+        )
 
 
 def _graphs(chosen: Setting) -> float:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from infra.accelerators import Accelerator
 from infra.machines import Machine
+from serving.fit.adapters import AdapterSlots
 from serving.models import Model
 
 Engine = Literal["vllm", "sglang", "tgi", "triton"]
@@ -16,8 +17,9 @@ Engine = Literal["vllm", "sglang", "tgi", "triton"]
 class Measured:
     """Figures of a log, GiB per GPU, each instead of the constant or formula otherwise used.
 
-    weights_gib: of one GPU's share. activation_gib: peak; in current logs it includes the estimate for CUDA
-    graphs, so that is left out unless cuda_graph_gib is given too. kv_pool_gib replaces the whole sum.
+    weights_gib: of one GPU's share; logs include what is kept for adapters, so that is left out.
+    activation_gib: peak; in current logs it includes the estimate for CUDA graphs, so that is left out unless
+    cuda_graph_gib is given too. kv_pool_gib replaces the whole sum.
     """
 
     usable_gib: float | None = None
@@ -47,6 +49,7 @@ class FitRequest:
     engine_version: such as "0.32.0"; None is the newest with known constants. max_model_len: tokens of prompt
     and reply; None is the model's own maximum. quantization: precision or method to reach while loading; None
     serves the checkpoint as it is. kv_cache_dtype: "auto" keeps 16 bits, "fp8" and the like 8.
+    adapters: what the engine keeps room for; None takes none.
     gpu_memory_utilization, max_num_batched_tokens, max_num_seqs: None is the engine's default.
     itl_seconds: mean time between tokens that max_num_seqs must keep for the typical request.
     node_weights_gib: weights that lie on the node's own disk, as those of an OCI image do; others are on a
@@ -64,6 +67,7 @@ class FitRequest:
     max_model_len: int | None = None
     quantization: str | None = None
     kv_cache_dtype: str = "auto"
+    adapters: AdapterSlots | None = None
     gpu_memory_utilization: float | None = None
     max_num_batched_tokens: int | None = None
     max_num_seqs: int | None = None

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 JSON_KEYS = (
-    "fits", "reason", "usable_gib", "requested_gib", "weights_gib", "overhead_gib", "kv_pool_gib",
-    "kv_bytes_per_token", "kv_tokens", "max_concurrency", "max_context", "max_num_seqs", "uncertainty_pct",
+    "fits", "reason", "usable_gib", "requested_gib", "weights_gib", "adapters_gib", "overhead_gib",
+    "kv_pool_gib", "kv_bytes_per_token", "kv_tokens", "max_concurrency", "max_context", "max_num_seqs",
+    "uncertainty_pct",
 )  # fmt: skip
 
 
@@ -23,8 +24,9 @@ class Line:
 class Fit:
     """Memory is GiB per GPU; tokens and requests are of one replica.
 
-    reason: why it does not fit, and what would; empty if it fits. overhead_gib: what is neither weights nor
-    cache. kv_bytes_per_token: growth per token on one GPU, of the layers that keep the whole context.
+    reason: why it does not fit, and what would; empty if it fits. adapters_gib: kept for adapters,
+    whether any is loaded or not. overhead_gib: what is neither weights nor adapters nor cache.
+    kv_bytes_per_token: growth per token on one GPU, of the layers that keep the whole context.
     kv_tokens: as the engine reports it at start. max_concurrency: requests of the full context at once.
     max_context: longest single request that the pool holds, at most the model's own. max_num_seqs: requests
     to compute at once. uncertainty_pct: of kv_pool_gib, from the spread of the constants that were used.
@@ -36,6 +38,7 @@ class Fit:
     usable_gib: float
     requested_gib: float
     weights_gib: float
+    adapters_gib: float
     overhead_gib: float
     kv_pool_gib: float
     kv_bytes_per_token: int

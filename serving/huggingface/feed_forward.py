@@ -53,7 +53,7 @@ def experts(config: Fields, family: Family) -> tuple[Weight, ...]:
         Weight("experts", count * 3 * hidden * width + biases, expert=ExpertShape(width, hidden)),
         Weight("router", count * hidden + count, ways=1),
     ]
-    shared = _shared_width(config, width)
+    shared = shared_width(config, width)
     if shared > 0:
         found.append(Weight("shared experts", 3 * hidden * shared))
     if config.has("shared_expert_intermediate_size"):
@@ -63,7 +63,8 @@ def experts(config: Fields, family: Family) -> tuple[Weight, ...]:
     return tuple(found)
 
 
-def _shared_width(config: Fields, expert_width: int) -> int:
+def shared_width(config: Fields, expert_width: int) -> int:
+    """Width of what runs beside the experts for every token, all shared experts together; 0 without."""
     own = config.optional_integer("shared_expert_intermediate_size", "shared_intermediate_size")
     if own is not None:
         return own

@@ -14,6 +14,14 @@ from serving.huggingface.attention import attention_layer, head_dim, kv_heads
 from serving.huggingface.families import DEFAULTS, FAMILIES, TEXT_MODELS, UNSUPPORTED, Family
 from serving.huggingface.feed_forward import dense, expert_count, experts, experts_per_token, has_experts
 from serving.huggingface.fields import ConfigError, Fields, UnsupportedModelError
+from serving.huggingface.linear_layers import (
+    Build,
+    adapter_support,
+    attention_linear,
+    build_of,
+    dense_linear,
+    expert_linear,
+)
 from serving.huggingface.quantization import quantization
 from serving.huggingface.vision import vision_parameters
 from serving.huggingface.windows import LayerKind, layer_kinds
@@ -49,7 +57,7 @@ def architecture(config: Mapping[str, object], place: str) -> Architecture:
     """
     whole = Fields(place, config)
     text, model_type = _text_model(whole)
-    family = FAMILIES[model_type]
+    family, build = FAMILIES[model_type], build_of(whole.text("model_type"), model_type)
     heads = text.integer("num_attention_heads")
     grouped = 1 if family.attention == "latent" else kv_heads(text)
     if heads % grouped:
@@ -60,7 +68,7 @@ def architecture(config: Mapping[str, object], place: str) -> Architecture:
     count = expert_count(text)
     return Architecture(
         family=model_type,
-        layers=_layers(text, family),
+        layers=_layers(text, family, build),
         outer=_outer(whole, text, family, hidden),
         hidden_size=hidden,
         attention_heads=heads,
@@ -74,6 +82,7 @@ def architecture(config: Mapping[str, object], place: str) -> Architecture:
         experts_per_token=experts_per_token(text) if count > 0 else 0,
         compute_dtype=_compute_dtype(whole, text),
         quantization=quantization(whole if whole.has("quantization_config") else text),
+        adapters=adapter_support(whole.text("model_type"), text, build),
     )
 
 
@@ -120,14 +129,19 @@ def _reject(whole: Fields, model_type: str) -> None:
         )
 
 
-def _layers(text: Fields, family: Family) -> tuple[Layer, ...]:
+def _layers(text: Fields, family: Family, build: Build) -> tuple[Layer, ...]:
     norm = Weight("norm", family.norms * text.integer("hidden_size"), ways=1)
 
     @cache  # a model has few kinds of layers, and up to a hundred layers
     def built(kind: LayerKind, sparse: bool) -> Layer:
         attention = attention_layer(text, family, kind)
         part = experts(text, family) if sparse else dense(text, family)
-        return Layer(attention.cache, (*attention.weights, norm, *part))
+        linear = expert_linear if sparse else dense_linear
+        return Layer(
+            attention.cache,
+            (*attention.weights, norm, *part),
+            (*attention_linear(text, family, build, kind), *linear(text, family, build)),
+        )
 
     kinds = layer_kinds(text, family)
     return tuple(built(kind, has_experts(text, index)) for index, kind in enumerate(kinds))

@@ -16,7 +16,15 @@ from stacks.checks.observability import check_burn_rates
 from stacks.checks.tasks import check_task, check_task_of
 from stacks.config import ExpectedLoad, Model, NodePool, Stack
 from stacks.problems import Problem
-from stacks.sizing import capacity_of, facts_of, fit_of, itl_seconds, shown_path, what_would_fit
+from stacks.sizing import (
+    capacity_of,
+    facts_of,
+    fit_of,
+    fits_without_adapters,
+    itl_seconds,
+    shown_path,
+    what_would_fit,
+)
 
 
 def check_model(path: str, model: Model, stack: Stack) -> Iterator[Problem]:
@@ -83,7 +91,9 @@ def _check_fit(path: str, model: Model, machine: Machine) -> Iterator[Problem]:
     other = what_would_fit(model, machine)
     advice = "no machine of this cloud would do" if other is None else f"cheapest that would: {other.text}"
     where = f"on {model.tensor_parallel} x {machine.accelerator} in {machine.name}"
-    if 0 < found.max_context < model.max_model_len:
+    if model.adapters and fits_without_adapters(model, machine):
+        place, asked = "adapters", f"{len(model.adapters)} do not fit {where}"
+    elif 0 < found.max_context < model.max_model_len:
         place, asked = "max_model_len", f"{model.max_model_len} does not fit {where}"
     elif found.kv_pool_gib <= 0:
         place, asked = "tensor_parallel", f"{model.tensor_parallel} is not enough {where}"

@@ -60,10 +60,11 @@ def _model_remarks(model: ModelPlan, plan: Plan) -> Iterator[str]:
         f"replica ({model.timing} step times), {replicas} under expected_load{sleeps}; "
         f"{price}, at {plan.utilization:.0%} utilization"
     )
+    adapters = f", {model.fit.adapters_gib:.1f} for adapters" if model.fit.adapters_gib > 0 else ""
     yield (
-        f"{model.name}: {model.fit.weights_gib:.1f} GiB of weights and {model.fit.kv_pool_gib:.1f} GiB of "
-        f"cache per GPU (+-{model.fit.uncertainty_pct:.0f} %): {model.fit.kv_tokens} tokens, "
-        f"{model.fit.max_concurrency:.1f} requests of full length"
+        f"{model.name}: {model.fit.weights_gib:.1f} GiB of weights{adapters} and "
+        f"{model.fit.kv_pool_gib:.1f} GiB of cache per GPU (+-{model.fit.uncertainty_pct:.0f} %): "
+        f"{model.fit.kv_tokens} tokens, {model.fit.max_concurrency:.1f} requests of full length"
     )
     if model.cheaper is not None:
         option = model.cheaper

@@ -6,12 +6,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from local.engine.adapters import adapter_settings
+from local.engine.adapters import adapter_settings, adapter_slots
 from local.engine.flags import parse
 from local.engine.refusal import Refused
 from local.engine.scheduler import Limits, Scheduler, Sequence
 from local.engine.tokens import text_prompt
 from serving.engines import vllm
+from serving.fit.adapters import AdapterSlots
 from serving.replica import Adapter
 from tests.local.engine.asking import with_server
 from tests.local.engine.test_app import complete
@@ -43,6 +44,18 @@ def test_both_spellings_and_the_parent(folder: Path):
 
 def test_without_the_flag_there_are_none():
     assert settings() is None
+
+
+@pytest.mark.parametrize(
+    ("flags", "kept"),
+    [
+        (["--max-loras", "4"], None),
+        (["--enable-lora"], AdapterSlots(1, 16)),
+        (["--enable-lora", "--max-loras", "4", "--max-lora-rank", "64"], AdapterSlots(4, 64)),
+    ],
+)
+def test_room_is_kept_for_what_the_flags_say_loaded_or_not(flags: list[str], kept: AdapterSlots | None):
+    assert adapter_slots(parse(["Qwen/Qwen3-8B", *flags])) == kept
 
 
 @pytest.mark.parametrize(

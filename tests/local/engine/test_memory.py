@@ -7,6 +7,7 @@ import pytest
 from infra.accelerators import accelerator
 from local.engine.memory import Placement, kv_blocks, longest_context, place
 from local.engine.refusal import Refused
+from serving.fit.adapters import AdapterSlots
 from serving.fit.request import FitRequest, Measured
 from serving.models import model
 from serving.weights import GIB
@@ -77,3 +78,14 @@ def test_layers_with_a_window_count_as_the_engine_reports_them():
 def test_the_longest_context_fills_the_pool_or_is_the_models_own():
     assert longest_context(with_pool(1.0), 131_072) == GIB // (131_072 * 16) * 16
     assert longest_context(with_pool(60.0), 131_072) == 131_072
+
+
+def test_room_for_adapters_comes_off_the_pool():
+    small = FitRequest(model("Qwen/Qwen3-8B"), accelerator("nvidia-l4"), quantization="fp8")
+    kept = replace(small, adapters=AdapterSlots(4, 64))
+    assert placed(small).memory.pool - placed(kept).memory.pool == pytest.approx(
+        4
+        * 4
+        * 97_280_000
+        / GIB  # four slots, and four times the rank, of what vLLM 0.32 allocates for one of 16
+    )

@@ -132,3 +132,16 @@ def test_other_engines_and_other_ways_to_start_vllm(image, arguments):
     assert judge(RULE, fits, L4).violations == []
     large = changed(other, ARGUMENTS, [*arguments, "RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic"])
     assert len(judge(RULE, large, L4).violations) == 1
+
+
+def test_room_for_adapters_counts():
+    def found(*words: str) -> list[str]:
+        plain = ["Qwen/Qwen3-8B", "--quantization", "fp8", "--max-model-len", "16384"]
+        return judge(RULE, changed(CHAT, ARGUMENTS, [*plain, *words]), L4).violations
+
+    room = ("--max-loras", "32", "--max-lora-rank", "64")
+    assert found() == []
+    assert found("--enable-lora") == []
+    assert found(*room) == []  # the engine reads neither without --enable-lora
+    (violation,) = found(*room, "--enable-lora")
+    assert "kept for 32 adapters of rank 64" in violation

@@ -7,6 +7,7 @@ from typing import TypedDict, Unpack
 
 from infra.accelerators import accelerator
 from serving.fit import Engine, FitRequest, Measured, TypicalRequest
+from serving.fit.adapters import AdapterSlots
 from serving.models import load_model
 
 CONFIGS = Path(__file__).parent / "configs"
@@ -20,6 +21,7 @@ class Choices(TypedDict, total=False):
     max_model_len: int | None
     quantization: str | None
     kv_cache_dtype: str
+    adapters: AdapterSlots | None
     gpu_memory_utilization: float | None
     max_num_batched_tokens: int | None
     max_num_seqs: int | None

@@ -170,3 +170,22 @@ def test_it_runs_without_the_packages_of_the_program():
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["fits"] is True
+
+
+def test_adapters_take_room_with_the_engines_defaults_for_what_is_not_said(
+    capsys: pytest.CaptureFixture[str],
+):
+    def kept(*options: str) -> object:
+        return answer(capsys, *LLAMA, *options)["adapters_gib"]
+
+    assert kept() == 0
+    assert kept("--max-loras", "4", "--max-lora-rank", "64") == pytest.approx(1.376, abs=0.001)
+    assert kept("--max-loras", "4") == kept("--max-loras", "4", "--max-lora-rank", "16")
+    assert kept("--max-lora-rank", "64") == kept("--max-loras", "1", "--max-lora-rank", "64")
+
+
+def test_the_sum_names_adapters_where_there_are_some(capsys: pytest.CaptureFixture[str]):
+    main([*LLAMA, "--max-loras", "4", "--explain"])
+    assert "4 adapters of rank 16" in capsys.readouterr().out
+    main([*LLAMA, "--explain"])
+    assert "adapters" not in capsys.readouterr().out

@@ -50,7 +50,7 @@ def test_every_answer_is_finite_and_says_why(
     assert 0 <= found.max_concurrency < 1e6
     assert found.kv_tokens >= 0
     assert not found.fits or (found.max_concurrency >= 1 and found.max_num_seqs >= 1)
-    terms = found.weights_gib + found.overhead_gib + found.kv_pool_gib
+    terms = found.weights_gib + found.adapters_gib + found.overhead_gib + found.kv_pool_gib
     assert terms == pytest.approx(found.requested_gib)
 
 

@@ -134,3 +134,19 @@ def test_a_config_json_that_is_not_there():
         'models[1].model: "models/nope/config.json" cannot be planned: models/nope/config.json: there is no '
         "such file"
     )
+
+
+def test_adapters_that_leave_no_room_are_the_problem_and_fewer_are_not():
+    def found(count: int) -> list[str]:
+        values = local_values()
+        values["models"][0]["adapters"] = [
+            {"name": f"adapter-{index}", "source": "example/adapter", "revision": "a" * 40, "rank": 200}
+            for index in range(count)
+        ]
+        return problems(values)
+
+    assert found(1) == []
+    (problem,) = found(12)
+    assert problem.startswith("models[0].adapters: 12 do not fit on 1 x nvidia-l4")
+    assert "kept for 12 adapters of rank 256 it would fit, with room for " in problem
+    assert "cheapest that would: " in problem
