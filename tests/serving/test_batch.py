@@ -15,6 +15,7 @@ from serving.batch import (
     replica_capacity,
     step_seconds,
 )
+from serving.fit.adapters import AdapterSlots
 from serving.models import model
 from serving.timing import StepTime
 
@@ -72,6 +73,14 @@ def test_a_small_cache_bounds_the_batch():
     capacity = on_l4(utilization=0.6)
     assert capacity.batch == capacity.memory_batch < capacity.latency_batch
     assert capacity.max_num_seqs <= 1.2 * capacity.memory_batch
+
+
+def test_what_is_kept_for_adapters_holds_no_requests():
+    options = (model("Qwen/Qwen3-8B"), accelerator("nvidia-l4"), "fp8", 1, 0.92, CHAT, None)
+    without, kept = replica_capacity(*options), replica_capacity(*options, AdapterSlots(8, 64))
+    # 8 slots at 4 times the rank of what vLLM 0.32 allocates for one of 16, and 144 KiB per token.
+    fewer = 8 * 4 * 97_280_000 / (147_456 * 1400)
+    assert without.memory_batch - kept.memory_batch == pytest.approx(fewer, rel=0.01)
 
 
 def test_a_given_batch_bounds_everything_that_follows():
