@@ -1,14 +1,14 @@
 """One JSON line per request: who asked what, how it ended, how long it took. Never a prompt or a token.
 
-The path is logged without its query, which may hold what does not belong into a log.
-How many tokens an answer took is not logged: Envoy 1.40 reads that from a stream only with a filter marked as
-work in progress and outside its threat model (sse_to_metadata), and from other answers by collecting each.
+The path is logged without its query, which may hold what does not belong into a log. How many tokens an
+answer took is known if the engine says so and the client reads to the end (answer_tokens.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from serving.envoy.answer_tokens import TOKENS
 from serving.envoy.authentication import CLAIMS, TOKEN_METADATA
 from serving.envoy.documents import Document, typed
 from serving.envoy.metadata import METADATA, MODEL
@@ -27,6 +27,8 @@ FIELDS: Mapping[str, str] = {
     "milliseconds": "%DURATION%",
     # From the first byte of the request to the first byte of the answer's body, which is its first token.
     "ttft_milliseconds": "%COMMON_DURATION(DS_RX_BEG:US_RX_BODY_BEG:ms)%",
+    "prompt_tokens": f"%DYNAMIC_METADATA({METADATA}:{TOKENS}:prompt)%",
+    "completion_tokens": f"%DYNAMIC_METADATA({METADATA}:{TOKENS}:completion)%",
     "bytes_received": "%BYTES_RECEIVED%",
     "bytes_sent": "%BYTES_SENT%",
     "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 
 from serving.envoy.access_log import access_log
+from serving.envoy.answer_tokens import answer_tokens_filter
 from serving.envoy.arrivals import arrivals_filter
 from serving.envoy.authentication import authentication_filter
 from serving.envoy.authorization import claims_filter, models_filter
@@ -131,6 +132,7 @@ def _clients(max_request_bytes: int) -> Document:
             filter_state_filter(),
             models_filter(),
             arrivals_filter(),
+            answer_tokens_filter(),
             full_queue_filter(),
             _router(),
         ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,6 +17,7 @@ class Engine:
     requests: path, headers and body of each request that arrived.
     proceed: set to let a stream go on after its first event.
     refuse_first: connections to cut before an answer. full: answers 503, as with a full queue.
+    pieces: what to answer with, if anything special, each piece written by itself.
     """
 
     port: int = 0
@@ -24,6 +25,7 @@ class Engine:
     proceed: threading.Event = field(default_factory=threading.Event)
     refuse_first: int = 0
     full: bool = False
+    pieces: Sequence[bytes] = ()
 
 
 @contextmanager
@@ -47,6 +49,11 @@ def serving() -> Iterator[Engine]:
                 return
             if engine.full:
                 self._answer(json.dumps({"error": {"message": "queue is full"}}).encode(), status=503)
+            elif engine.pieces:
+                self._start_chunks()
+                for piece in engine.pieces:
+                    self._chunk(piece)
+                self._chunk(b"")
             elif json.loads(body).get("stream"):
                 self._stream()
             else:
@@ -63,11 +70,14 @@ def serving() -> Iterator[Engine]:
             self.end_headers()
             self.wfile.write(body)
 
-        def _stream(self) -> None:
+        def _start_chunks(self) -> None:
             self.send_response(200)
             self.send_header("Content-Type", "text/event-stream")
             self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()
+
+        def _stream(self) -> None:
+            self._start_chunks()
             self._chunk(b"data: first\n\n")
             if engine.proceed.wait(timeout=20):
                 self._chunk(b"data: [DONE]\n\n")

@@ -211,6 +211,12 @@ def running(
         log.close()
 
 
+def access_log_lines(folder: Path) -> list[Any]:
+    """Each line of the access log of a gateway that has ended: before, Envoy writes every 10 s."""
+    text = (folder / "envoy.log").read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+
+
 def arrivals(gateway: Gateway) -> dict[str, float]:
     """What Prometheus reads of each model. The filter's own series is there too, and zero."""
     with urllib.request.urlopen(f"http://{gateway.metrics}/stats/prometheus", timeout=10) as reply:

@@ -6,10 +6,9 @@ import http.client
 import json
 import time
 from pathlib import Path
-from typing import Any
 
 from tests.serving.engine_server import serving
-from tests.serving.gateway_process import AUTHORIZATION, JSON, Gateway, running
+from tests.serving.gateway_process import AUTHORIZATION, JSON, Gateway, access_log_lines, running
 
 SECRET = "the-prompt-that-nobody-else-reads"
 
@@ -22,15 +21,6 @@ def sent(gateway: Gateway, body: object, headers: dict[str, str] = JSON) -> http
     return connection.getresponse()
 
 
-def lines(folder: Path, count: int) -> list[Any]:
-    deadline = time.monotonic() + 15  # Envoy writes every 10 s, and when it ends
-    while True:
-        found = (folder / "envoy.log").read_text(encoding="utf-8").splitlines()
-        if len(found) >= count or time.monotonic() > deadline:
-            return [json.loads(line) for line in found if line.startswith("{")]
-        time.sleep(0.1)
-
-
 def test_a_line_says_who_asked_what_and_how_it_ended(tmp_path: Path):
     with serving() as engine, running(tmp_path, {"chat": [engine.port]}, 1 << 20) as gateway:
         sent(gateway, {"model": "chat", "prompt": SECRET}).read()
@@ -40,7 +30,7 @@ def test_a_line_says_who_asked_what_and_how_it_ended(tmp_path: Path):
         engine.proceed.set()
         stream.read()
         sent(gateway, {"model": "chat", "prompt": SECRET}, {"Content-Type": "application/json"}).read()
-    whole, streamed, refused = lines(tmp_path, 3)
+    whole, streamed, refused = access_log_lines(tmp_path)
     assert whole["model"] == "chat"
     assert whole["team"] == "search"
     assert len(whole["jti"]) >= 8

@@ -1,0 +1,24 @@
+"""How many tokens an answer took, as the engine says it, for the access log.
+
+vLLM ends each whole answer with it, and a stream whose client asks for it, as OpenAI does
+(`stream_options: {"include_usage": true}`); other streams do not say. Of Envoy 1.40's own filters one is
+marked work in progress (sse_to_metadata) and one collects each answer before it passes (json_to_metadata), so
+this is a script that looks at the pieces as they pass.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from serving.envoy.documents import Document
+from serving.envoy.lua import lua_filter
+
+SCRIPT = Path(__file__).parent.parent / "data" / "answer_tokens.lua"
+
+TOKENS = "tokens"
+"""Under this the request's metadata has `prompt` and `completion`, numbers, as far as they are known."""
+
+
+def answer_tokens_filter() -> Document:
+    """The filter for the listener. Answers pass it after the engine's errors have been put into words."""
+    return lua_filter("answer_tokens", SCRIPT.read_text(encoding="utf-8"))
