@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
-from functools import cache
 from math import ceil
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from infra.cluster import Cluster, WeightsStorage
 from infra.pod_security import container_security_context, pod_security_context
 from serving.failed_jobs import pod_failure_policy
 from serving.images import image
+from serving.job_program import JobProgram, fingerprint
 from serving.names import STAGING, STORE_LABEL, labels
 from serving.replica import Replica
 from serving.staging.layout import MODEL_PATH, MOUNT, adapter_path
@@ -24,8 +23,7 @@ from serving.staging.volumes import MODEL_VOLUME, claimed, read_only_mount, stag
 
 core = k8s.core.v1
 
-PROGRAM = Path(__file__).parent / "stager"
-PROGRAM_FOLDER = "/staging"
+PROGRAM = JobProgram(Path(__file__).parent / "stager", "/staging")
 HUB_TOKEN_FOLDER = "/hub-token"
 
 HUB_TOKEN_SECRET = "hub-token"
@@ -56,23 +54,13 @@ RESTARTS = 6
 
 def job_name(replica: Replica, storage: WeightsStorage) -> str:
     """Name of one run: other weights, another hub and another program are another run."""
-    content = [replica.weights.name, items(replica), storage.hub_endpoint, program_files()]
-    return f"stage-{replica.weights.owner}-{_fingerprint(content)}"
+    content = [replica.weights.name, items(replica), storage.hub_endpoint, dict(PROGRAM.files)]
+    return f"stage-{replica.weights.owner}-{fingerprint(content)}"
 
 
 def program_name() -> str:
     """Name of the ConfigMap with the program: another program is another ConfigMap."""
-    return f"staging-{_fingerprint(program_files())}"
-
-
-def _fingerprint(content: object) -> str:
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:10]
-
-
-@cache
-def program_files() -> Mapping[str, str]:
-    """The program that the Job runs, by file name."""
-    return {path.name: path.read_text(encoding="utf-8") for path in sorted(PROGRAM.glob("*.py"))}
+    return f"staging-{fingerprint(dict(PROGRAM.files))}"
 
 
 def items(replica: Replica) -> list[dict[str, str]]:
@@ -201,7 +189,7 @@ def _container(replica: Replica, storage: WeightsStorage) -> k8s.core.v1.Contain
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     mounts = [
-        core.VolumeMountArgs(name="program", mount_path=PROGRAM_FOLDER, read_only=True),
+        PROGRAM.mount(),
         read_only_mount("hub-token", HUB_TOKEN_FOLDER, None),
     ]
     if staged_claim(replica) is not None:
@@ -212,8 +200,8 @@ def _container(replica: Replica, storage: WeightsStorage) -> k8s.core.v1.Contain
     return core.ContainerArgs(
         name="stage",
         image=image("python").reference,
-        command=["python", "-m", PROGRAM.name],
-        working_dir=PROGRAM_FOLDER,
+        command=PROGRAM.command,
+        working_dir=PROGRAM.working_folder,
         env=[core.EnvVarArgs(name=key, value=value) for key, value in environment.items()],
         # One core takes the checksum of 1 GiB/s; what is read stays in the page cache, which may be taken.
         resources=core.ResourceRequirementsArgs(
@@ -228,15 +216,7 @@ def _container(replica: Replica, storage: WeightsStorage) -> k8s.core.v1.Contain
 
 def _volumes(replica: Replica) -> list[k8s.core.v1.VolumeArgs]:
     found = [
-        core.VolumeArgs(
-            name="program",
-            config_map=core.ConfigMapVolumeSourceArgs(
-                name=program_name(),
-                items=[
-                    core.KeyToPathArgs(key=name, path=f"{PROGRAM.name}/{name}") for name in program_files()
-                ],
-            ),
-        ),
+        PROGRAM.volume(program_name()),
         core.VolumeArgs(
             name="hub-token",
             secret=core.SecretVolumeSourceArgs(

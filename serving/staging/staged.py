@@ -12,12 +12,12 @@ from infra.cluster import Cluster
 from serving.names import INFERENCE_NAMESPACE, STAGING, labels
 from serving.replica import Replica
 from serving.staging.job import (
+    PROGRAM,
     SERVICE_ACCOUNT,
     claim_spec,
     deadline_seconds,
     job_name,
     job_spec,
-    program_files,
     program_name,
 )
 from serving.staging.volumes import staged_claim
@@ -45,7 +45,7 @@ class Staging(pulumi.ComponentResource):
             opts=child,
         )
         k8s.core.v1.ConfigMap(
-            f"{name}-program", metadata=_metadata(program_name()), data=dict(program_files()), opts=child
+            f"{name}-program", metadata=_metadata(program_name()), data=dict(PROGRAM.files), opts=child
         )
         self.register_outputs({})
 

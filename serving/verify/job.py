@@ -1,9 +1,7 @@
 """The Job that proves the wiring at the end of every update: Pulumi waits for it, and fails if it does."""
 
 import base64
-import hashlib
-import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,6 +15,7 @@ from infra.cluster import Cluster
 from infra.pod_security import container_security_context, pod_security_context
 from serving.failed_jobs import pod_failure_policy
 from serving.images import image
+from serving.job_program import JobProgram, fingerprint
 from serving.names import (
     GATEWAY,
     GATEWAY_NAMESPACE,
@@ -27,11 +26,11 @@ from serving.names import (
 )
 from serving.scaling import external_metric
 from serving.served import Task
+from serving.verify.verifier.settings import Model, Service, Settings, Trigger, variables
 
 core = k8s.core.v1
 
-SCRIPT = Path(__file__).parent / "verify.py"
-FOLDER = "/verify"
+PROGRAM = JobProgram(Path(__file__).parent / "verifier", "/verify")
 TOKEN_FOLDER = "/verify-token"
 TOKEN_KEY = "token"
 UID = 1000
@@ -83,13 +82,12 @@ class Verification(pulumi.ComponentResource):
     def __init__(self, name: str, args: VerificationArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("llm-platform:serving:Verification", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self, provider=args.cluster.provider)
-        script = SCRIPT.read_text(encoding="utf-8")
-        run = f"verify-{fingerprint(args.configuration, script)}"
-        shown = core.ConfigMap(
-            f"{name}-script", metadata=_metadata(run), data={"verify.py": script}, opts=child
+        run = run_name(args.configuration, PROGRAM.files)
+        shipped = core.ConfigMap(
+            f"{name}-program", metadata=_metadata(run), data=dict(PROGRAM.files), opts=child
         )
-        # The script is put in place after everything that this component depends on.
-        token = shown.id.apply(lambda _: base64.b64encode(args.token().encode()).decode())
+        # The program is put in place after everything that this component depends on.
+        token = shipped.id.apply(lambda _: base64.b64encode(args.token().encode()).decode())
         core.Secret(
             # One resource for each run: what an ignored field holds would survive even a replacement.
             f"{name}-token-{run.removeprefix('verify-')}",
@@ -121,9 +119,9 @@ class Verification(pulumi.ComponentResource):
         self.register_outputs({})
 
 
-def fingerprint(configuration: Sequence[str], script: str) -> str:
-    """Ten hexadecimal digits that change with the configuration or with what is checked."""
-    return hashlib.sha256(json.dumps([*configuration, script]).encode()).hexdigest()[:10]
+def run_name(configuration: Sequence[str], program: Mapping[str, str]) -> str:
+    """Name of one run: another configuration or another file of the program is another run."""
+    return f"verify-{fingerprint([list(configuration), dict(program)])}"
 
 
 def deadline_seconds(waking_seconds: Iterable[int]) -> int:
@@ -136,9 +134,9 @@ def _deadline_seconds(models: Sequence[VerifiedModel]) -> int:
 
 
 def job_spec(args: VerificationArgs, run: str) -> k8s.batch.v1.JobSpecArgs:
-    """Spec of the Job. run: name of the ConfigMap with its script and of the Secret with its token."""
+    """Spec of the Job. run: name of the ConfigMap with its program and of the Secret with its token."""
     return k8s.batch.v1.JobSpecArgs(
-        # A check that fails is final: the script has repeated it. Only a lost pod is started again.
+        # A check that fails is final: the program has repeated it. Only a lost pod is started again.
         backoff_limit=2,
         pod_failure_policy=pod_failure_policy("verify"),
         active_deadline_seconds=_deadline_seconds(args.models),
@@ -153,7 +151,7 @@ def job_spec(args: VerificationArgs, run: str) -> k8s.batch.v1.JobSpecArgs:
                 node_selector=args.cluster.system_node_selector,
                 containers=[_container(args)],
                 volumes=[
-                    core.VolumeArgs(name="script", config_map=core.ConfigMapVolumeSourceArgs(name=run)),
+                    PROGRAM.volume(run),
                     core.VolumeArgs(
                         name="token",
                         secret=core.SecretVolumeSourceArgs(secret_name=run, default_mode=0o440),
@@ -165,55 +163,55 @@ def job_spec(args: VerificationArgs, run: str) -> k8s.batch.v1.JobSpecArgs:
 
 
 def _container(args: VerificationArgs) -> k8s.core.v1.ContainerArgs:
-    environment = {
-        "VERIFY_GATEWAY": f"http://{service_host(GATEWAY, GATEWAY_NAMESPACE)}",
-        "VERIFY_SERVICE": json.dumps(_target(GATEWAY, GATEWAY_NAMESPACE)),
-        "VERIFY_PROMETHEUS": args.cluster.prometheus.url,
-        "VERIFY_MODELS": json.dumps([_model(model) for model in args.models]),
-        "VERIFY_SECONDS": str(PROPAGATION_SECONDS),
-        "VERIFY_TOKEN_FILE": f"{TOKEN_FOLDER}/{TOKEN_KEY}",
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
+    settings = Settings(
+        gateway=f"http://{service_host(GATEWAY, GATEWAY_NAMESPACE)}",
+        service=_service(GATEWAY, GATEWAY_NAMESPACE),
+        prometheus=args.cluster.prometheus.url,
+        models=tuple(_model(model) for model in args.models),
+        token_file=f"{TOKEN_FOLDER}/{TOKEN_KEY}",
+        seconds=PROPAGATION_SECONDS,
+    )
+    environment = {**variables(settings), "PYTHONDONTWRITEBYTECODE": "1"}
     return core.ContainerArgs(
         name="verify",
         image=image("python").reference,
-        command=["python", f"{FOLDER}/verify.py"],
+        command=PROGRAM.command,
+        working_dir=PROGRAM.working_folder,
         env=[core.EnvVarArgs(name=key, value=value) for key, value in environment.items()],
         resources=core.ResourceRequirementsArgs(
             requests={"cpu": "100m", "memory": "128Mi"}, limits={"memory": "128Mi"}
         ),
         volume_mounts=[
-            core.VolumeMountArgs(name="script", mount_path=FOLDER, read_only=True),
+            PROGRAM.mount(),
             core.VolumeMountArgs(name="token", mount_path=TOKEN_FOLDER, read_only=True),
         ],
         security_context=container_security_context(),
-        # What the script prints last is the reason, and reaches whoever runs the update.
+        # What the program prints last is the reason, and reaches whoever runs the update.
         termination_message_policy="FallbackToLogsOnError",
     )
 
 
-def _model(model: VerifiedModel) -> dict[str, object]:
-    """A model as the script knows it: its Service, its autoscaler, and what each trigger reads."""
-    return {
-        "name": model.name,
-        "asked_as": model.asked_as,
-        "task": model.task,
-        **_target(model.name, INFERENCE_NAMESPACE),
-        "minimum": model.minimum,
-        "when_asleep": model.when_asleep,
-        "startup_seconds": model.startup_seconds,
-        "triggers": [
-            {"signal": signal, "query": series(signal, model.name), "metric": external_metric(index)}
+def _model(model: VerifiedModel) -> Model:
+    """A model as the program knows it: its Service, its autoscaler, and what each trigger reads."""
+    return Model(
+        name=model.name,
+        asked_as=model.asked_as,
+        task=model.task,
+        service=_service(model.name, INFERENCE_NAMESPACE),
+        minimum=model.minimum,
+        when_asleep=model.when_asleep,
+        startup_seconds=model.startup_seconds,
+        triggers=tuple(
+            Trigger(signal=signal, query=series(signal, model.name), metric=external_metric(index))
             for index, signal in enumerate(model.triggers)
-        ],
-        "engine_series": list(model.engine_series),
-    }
+        ),
+        engine_series=tuple(model.engine_series),
+    )
 
 
-def _target(name: str, namespace: str) -> dict[str, str]:
-    """A Service as the script's messages name it, from the same source as the Service itself."""
-    pairs = ",".join(f"{key}={value}" for key, value in selector(name).items())
-    return {"service": name, "namespace": namespace, "selector": pairs}
+def _service(name: str, namespace: str) -> Service:
+    """A Service as the program's messages name it, from the same source as the Service itself."""
+    return Service(name, namespace, ",".join(f"{key}={value}" for key, value in selector(name).items()))
 
 
 def _metadata(name: str, annotations: dict[str, str] | None = None) -> ObjectMetaArgs:

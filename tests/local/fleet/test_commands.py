@@ -84,8 +84,8 @@ def test_an_envoy_image_may_run_another_command(make_pod: MakePod) -> None:
 
 @pytest.mark.parametrize("python", ["python", "python3", "python3.13", "/usr/local/bin/python3"])
 def test_a_python_image_runs_its_command_with_this_interpreter(make_pod: MakePod, python: str) -> None:
-    found = launch(make_pod, command=[python, "/verify/verify.py"], args=["--model", "$(MODEL)", "$(NONE)"])
-    assert found.argv == [sys.executable, "/pods/v/verify.py", "--model", "m", "$(NONE)"]
+    found = launch(make_pod, command=[python, "/verify/ask.py"], args=["--model", "$(MODEL)", "$(NONE)"])
+    assert found.argv == [sys.executable, "/pods/v/ask.py", "--model", "m", "$(NONE)"]
     assert Path(found.environment["PYTHONPATH"]) == (ROOT / "local/fleet/resolver")
     assert json.loads(found.environment["LLM_PLATFORM_PORTS"]) == {"8000": 21000, "9901": 21901}
     assert json.loads(found.environment["LLM_PLATFORM_PATHS"]) == {"/verify": "/pods/v"}

@@ -180,7 +180,7 @@ def test_the_program_arrives_as_a_package():
     found = {item.name: item for item in pod(of(HUB)).volumes}
     paths = {item.path for item in found["program"].config_map.items}
     assert "stager/__main__.py" in paths
-    assert set(job.program_files()) == {path.removeprefix("stager/") for path in paths}
+    assert set(job.PROGRAM.files) == {path.removeprefix("stager/") for path in paths}
     assert pod(of(HUB)).containers[0].working_dir == "/staging"
 
 

@@ -55,7 +55,7 @@ def item(path: Path, source: str = "hub", model: str = MODEL, revision: str = RE
 def run(endpoint: str, *items: dict[str, str], **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "stager"],
-        cwd=job.PROGRAM.parent,
+        cwd=job.PROGRAM.package.parent,
         env={
             "PATH": os.environ["PATH"],
             "STAGE_ITEMS": json.dumps(items),

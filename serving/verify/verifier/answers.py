@@ -1,0 +1,111 @@
+"""Does each model answer as its task demands?"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import math
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from .error_answers import explain, look
+from .failed import Failed
+from .gateway import COMPLETIONS, Answer, Gateway, completion
+from .settings import Model
+
+
+def check_answer(gateway: Gateway, model: Model) -> str:
+    """What the model is for comes back through the gateway."""
+    if model.task == "embed":
+        return check_embedding(gateway, model)
+    if model.task == "rerank":
+        return check_ranking(gateway, model)
+    return check_completion(gateway, model)
+
+
+def check_completion(gateway: Gateway, model: Model) -> str:
+    """A streamed completion, token by token, to its end."""
+    began = time.monotonic()
+    first = None
+    pieces = 0
+    finished = False
+    with gateway.stream(COMPLETIONS, completion(model.asked_as)) as reply:
+        try:
+            if reply.status != 200:
+                raise _refused(gateway, model, Answer(reply.status, reply.read()))
+            for event in events(reply):
+                if event == "[DONE]":
+                    finished = True
+                    break
+                if json.loads(event)["choices"][0]["delta"].get("content"):
+                    pieces += 1
+                    first = time.monotonic() if first is None else first
+        except (OSError, http.client.HTTPException) as error:
+            raise _failed(model, f"the stream broke off after {pieces} pieces ({error})") from None
+        except (ValueError, LookupError, TypeError, AttributeError):
+            raise _failed(model, "the stream is not OpenAI's") from None
+    if first is None or not finished:
+        reason = "without a token" if first is None else "without [DONE]"
+        raise _failed(model, f"the stream ended {reason}")
+    return f"model {model.name}: streamed {pieces} pieces, the first after {first - began:.2f} s"
+
+
+def events(reply: http.client.HTTPResponse) -> Iterator[str]:
+    """Data of each server-sent event."""
+    for line in reply:
+        if line.startswith(b"data:"):
+            yield line[len(b"data:") :].decode().strip()
+
+
+def check_embedding(gateway: Gateway, model: Model) -> str:
+    """Two texts become two vectors of the same length, and not the same vector."""
+    answer = whole_answer(gateway, model, "/v1/embeddings", {"input": ["Say hello.", "Bread and butter."]})
+    try:
+        first, second = ([float(value) for value in each["embedding"]] for each in answer["data"])
+    except (ValueError, LookupError, TypeError):
+        raise _failed(model, "the answer is not OpenAI's list of embeddings") from None
+    numbers = all(math.isfinite(value) for value in (*first, *second))
+    if not first or len(first) != len(second) or first == second or not numbers:
+        raise _failed(model, "the embeddings of two texts tell nothing apart")
+    return f"model {model.name}: embeddings of {len(first)} values"
+
+
+def check_ranking(gateway: Gateway, model: Model) -> str:
+    """Of two documents the one that answers the query comes first."""
+    documents = ["Bread goes with butter.", "The capital of France is Paris."]
+    asked = {"query": "What is the capital of France?", "documents": documents}
+    answer = whole_answer(gateway, model, "/v1/rerank", asked)
+    try:
+        ranked = [(each["index"], float(each["relevance_score"])) for each in answer["results"]]
+        (best, high), (_, low) = ranked
+    except (ValueError, LookupError, TypeError):
+        raise _failed(model, "the answer is no ranking of two documents") from None
+    if best != 1:
+        raise Failed(
+            f"model {model.name}: it ranks by something else than relevance ({high:.3f} before {low:.3f}): "
+            f"is it served with the prompt that it was trained with (--chat-template)? {look(model)}"
+        )
+    return f"model {model.name}: ranked two documents, {high:.3f} before {low:.3f}"
+
+
+def whole_answer(gateway: Gateway, model: Model, path: str, asked: dict[str, object]) -> dict[str, Any]:
+    """The answer to a request that is not streamed. Raises Failed if there is none."""
+    answer = gateway.ask(path, json.dumps({"model": model.asked_as, **asked}).encode())
+    if answer.status != 200:
+        raise _refused(gateway, model, answer)
+    try:
+        found = json.loads(answer.body)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise _failed(model, "the answer is no JSON object")
+    return found
+
+
+def _refused(gateway: Gateway, model: Model, answer: Answer) -> Failed:
+    return Failed(f"model {model.name}: {explain(answer, model, gateway.token())}")
+
+
+def _failed(model: Model, reason: str) -> Failed:
+    return Failed(f"model {model.name}: {reason}; {look(model)}")
