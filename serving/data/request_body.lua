@@ -1,92 +1,343 @@
--- Checks what json_to_metadata does not: that `model` stands once at the top level, and is a string. A parser that
--- took the first of two would answer with another model than the one whose right was checked.
+-- Reads `model` and `prompt_cache_key` from the body, and refuses what two parsers may read differently: what is not
+-- one JSON object (RFC 8259) in UTF-8, and a `model` that is given twice or is no string.
 --
--- The text is known to be JSON by now. Strings, nearly all of a prompt, are jumped over; all is linear in its length.
+-- It goes through the text once, byte by byte, in loops that LuaJIT compiles: 1 ns for a byte. Patterns, and a loop
+-- with more branches, take 8.
 
-local BODY, REQUEST = "llm-platform.body", "llm-platform"
-
+local NO_JSON = "The body is not a JSON object in UTF-8: something is wrong at byte "
 local TWICE = "The body gives 'model' more than once: give it once."
-local NO_STRING = "'model' must be a string."
+local NO_NAME = "'model' must be a string with the name of a model, in a JSON object."
+local MAX_NAME = 1024 -- bytes; no model's name is near it, and it is repeated in logs and errors. A key: left out.
 local ENCODED = "Send the body as it is, without Content-Encoding."
 
-local byte, find, sub = string.byte, string.find, string.sub
-local BACKSLASH, QUOTE = 92, 34
+-- Deeper than any schema of a tool; Python's parser gives up at about 1000.
+local MAX_DEPTH = 500
+
+local MAX_NUMBER = 1000 -- characters; Python's parser gives up at 4300
+
+-- Lua's collector lets garbage grow to as much as is in use, so the copy of a long body is not left to it.
+local LONG_BYTES = 256 * 1024
+
+local byte, find, sub, char = string.byte, string.find, string.sub, string.char
+local QUOTE, BACKSLASH, COMMA, COLON, MINUS, PLUS, DOT, ZERO, NINE = 34, 92, 44, 58, 45, 43, 46, 48, 57
 local OPEN_OBJECT, CLOSE_OBJECT, OPEN_ARRAY, CLOSE_ARRAY = 123, 125, 91, 93
 
--- Where the string ends that has a character or its closing quote at `at`.
+-- The first position from `at` on that is no white space.
+local function after_space(text, at)
+  local b = byte(text, at)
+  while b == 32 or b == 10 or b == 13 or b == 9 do
+    at = at + 1
+    b = byte(text, at)
+  end
+  return at
+end
+
+local function is_continuation(b, least, most)
+  return b ~= nil and b >= least and b <= most
+end
+
+-- Length of the character of several bytes that begins at `at` with `b`; nil if it is none (RFC 3629).
+local function utf8_length(text, at, b)
+  local second = byte(text, at + 1)
+  if b >= 0xc2 and b <= 0xdf then
+    return is_continuation(second, 0x80, 0xbf) and 2 or nil
+  end
+  local third = byte(text, at + 2)
+  if b >= 0xe0 and b <= 0xef then
+    -- Not what fits into two bytes, and no half of a UTF-16 pair.
+    local least, most = b == 0xe0 and 0xa0 or 0x80, b == 0xed and 0x9f or 0xbf
+    return is_continuation(second, least, most) and is_continuation(third, 0x80, 0xbf) and 3 or nil
+  end
+  if b >= 0xf0 and b <= 0xf4 then
+    local least, most = b == 0xf0 and 0x90 or 0x80, b == 0xf4 and 0x8f or 0xbf
+    local fourth = byte(text, at + 3)
+    return is_continuation(second, least, most)
+        and is_continuation(third, 0x80, 0xbf)
+        and is_continuation(fourth, 0x80, 0xbf)
+        and 4
+      or nil
+  end
+  return nil
+end
+
+local function hex_at(text, at)
+  return find(text, "^%x%x%x%x", at) and tonumber(sub(text, at, at + 3), 16) or nil
+end
+
+-- Length of the escape at `at`; nil if it is none. Half of a pair stands for no character.
+local function escape_length(text, at)
+  local b = byte(text, at + 1)
+  if b ~= 117 then -- u
+    return b ~= nil and find('"\\/bfnrt', char(b), 1, true) and 2 or nil
+  end
+  local code = hex_at(text, at + 2)
+  if code == nil or code >= 0xdc00 and code <= 0xdfff then
+    return nil
+  end
+  if code < 0xd800 or code > 0xdbff then
+    return 6
+  end
+  local low = sub(text, at + 6, at + 7) == "\\u" and hex_at(text, at + 8)
+  return low and low >= 0xdc00 and low <= 0xdfff and 12 or nil
+end
+
+-- Where the string ends that begins after the quote before `at`: its closing quote, or nil and where it is wrong.
 local function closing_quote(text, at)
   while true do
-    local quote = find(text, '"', at, true)
-    local before = quote - 1
-    while byte(text, before) == BACKSLASH do
-      before = before - 1
+    local b = byte(text, at)
+    while b ~= nil and b ~= QUOTE and b ~= BACKSLASH and b >= 32 and b < 128 do
+      at = at + 1
+      b = byte(text, at)
     end
-    if (quote - before) % 2 == 1 then
-      return quote
+    if b == QUOTE then
+      return at
     end
-    at = quote + 1
+    local length
+    if b == BACKSLASH then
+      length = escape_length(text, at)
+    elseif b ~= nil and b >= 128 then
+      length = utf8_length(text, at, b)
+    end
+    if length == nil then
+      return nil, at
+    end
+    at = at + length
   end
 end
 
--- A letter may be written \u006d; no other escape stands for one of these letters.
-local function is_model(raw)
-  return #raw <= 30 and (raw:gsub("\\u00(%x%x)", function(code)
-    return string.char(tonumber(code, 16))
-  end)) == "model"
+local function after_digits(text, at)
+  local first = at
+  local b = byte(text, at)
+  while b ~= nil and b >= ZERO and b <= NINE do
+    at = at + 1
+    b = byte(text, at)
+  end
+  return at > first and at or nil
 end
 
-local function problem_after(text, key_end)
-  return not find(text, '^[ \t\r\n]*:[ \t\r\n]*"', key_end + 1) and NO_STRING or nil
-end
-
-local function problem_of_every_key(text)
-  local depth, seen, at, length = 0, false, 1, #text
-  while at <= length do
-    local character = byte(text, at)
-    if character == QUOTE then
-      local quote = closing_quote(text, at + 1)
-      if depth == 1 and is_model(sub(text, at + 1, quote - 1)) and find(text, "^[ \t\r\n]*:", quote + 1) then
-        local problem = seen and TWICE or problem_after(text, quote)
-        if problem then
-          return problem
-        end
-        seen = true
-      end
-      at = quote
-    elseif character == OPEN_OBJECT or character == OPEN_ARRAY then
-      depth = depth + 1
-    elseif character == CLOSE_OBJECT or character == CLOSE_ARRAY then
-      depth = depth - 1
-    end
+-- The position after the number at `at`; nil if there is none, or one that some parsers refuse: beyond what 64 bits hold,
+-- or longer than any that means something.
+local function after_number(text, at)
+  local first = at
+  if byte(text, at) == MINUS then
     at = at + 1
   end
-  return not seen and NO_STRING or nil
+  if byte(text, at) == ZERO then
+    at = at + 1
+  else
+    at = after_digits(text, at)
+  end
+  if at ~= nil and byte(text, at) == DOT then
+    at = after_digits(text, at + 1)
+  end
+  local b = at ~= nil and byte(text, at)
+  if b == 101 or b == 69 then -- e, E
+    local sign = byte(text, at + 1)
+    at = after_digits(text, (sign == PLUS or sign == MINUS) and at + 2 or at + 1)
+  end
+  if at ~= nil and at - first > MAX_NUMBER then
+    return nil
+  end
+  if at ~= nil and (b == 101 or b == 69 or at - first > 300) then
+    local number = tonumber(sub(text, first, at - 1))
+    return number > -math.huge and number < math.huge and at or nil
+  end
+  return at
 end
 
-local function problem_of(text)
-  local first, last = find(text, '"model"', 1, true)
-  if first and not find(text, '"model"', last + 1, true) and not find(text, "\\u006", 1, true) then
-    return problem_after(text, last) -- it is there, so this is it
+local LITERALS = { [116] = "true", [102] = "false", [110] = "null" }
+
+local function after_literal(text, at)
+  local word = LITERALS[byte(text, at)]
+  return word and sub(text, at, at + #word - 1) == word and at + #word or nil
+end
+
+local function utf8(code)
+  if code < 0x80 then
+    return char(code)
+  elseif code < 0x800 then
+    return char(0xc0 + math.floor(code / 0x40), 0x80 + code % 0x40)
+  elseif code < 0x10000 then
+    return char(0xe0 + math.floor(code / 0x1000), 0x80 + math.floor(code / 0x40) % 0x40, 0x80 + code % 0x40)
   end
-  return problem_of_every_key(text)
+  return char(
+    0xf0 + math.floor(code / 0x40000),
+    0x80 + math.floor(code / 0x1000) % 0x40,
+    0x80 + math.floor(code / 0x40) % 0x40,
+    0x80 + code % 0x40
+  )
+end
+
+local ESCAPES = { b = "\b", f = "\f", n = "\n", r = "\r", t = "\t" }
+
+-- What the string says whose text, checked already, is from `first` to `last` between its quotes.
+local function value(text, first, last)
+  local raw = sub(text, first, last)
+  if not find(raw, "\\", 1, true) then
+    return raw
+  end
+  local parts, at = {}, 1
+  while at <= #raw do
+    local escape = find(raw, "\\", at, true)
+    parts[#parts + 1] = sub(raw, at, (escape or #raw + 1) - 1)
+    if not escape then
+      break
+    end
+    local kind = sub(raw, escape + 1, escape + 1)
+    if kind ~= "u" then
+      parts[#parts + 1] = ESCAPES[kind] or kind
+      at = escape + 2
+    else
+      local length, code = escape_length(raw, escape), hex_at(raw, escape + 2)
+      if length == 12 then
+        code = 0x10000 + (code - 0xd800) * 0x400 + hex_at(raw, escape + 8) - 0xdc00
+      end
+      parts[#parts + 1] = utf8(code)
+      at = escape + length
+    end
+  end
+  return table.concat(parts)
+end
+
+-- What the string says, or nil if it is longer than `most` bytes would be, all in escapes.
+local function short_value(text, first, last, most)
+  return last - first < 6 * most and value(text, first, last) or nil
+end
+
+-- `model`, what is wrong with the body if something is, and `prompt_cache_key`.
+local function read(text)
+  local at = after_space(text, 1)
+  if byte(text, at) ~= OPEN_OBJECT then
+    return nil, NO_JSON .. at
+  end
+  local model, prompt_cache_key, problem
+  local seen, key = false, nil
+  -- is_object[depth]: what kind of container is open there; a stack, as a script's own calls are limited.
+  -- empty: the innermost has just been opened.
+  local is_object, depth, empty = { true }, 1, true
+  at = after_space(text, at + 1)
+  while true do
+    local b = byte(text, at)
+    local closing = is_object[depth] and CLOSE_OBJECT or CLOSE_ARRAY
+    if b == closing then
+      depth = depth - 1
+      at = after_space(text, at + 1)
+      if depth == 0 then
+        break
+      end
+      empty = false
+    else
+      if not empty then
+        if b ~= COMMA then
+          return nil, NO_JSON .. at
+        end
+        at = after_space(text, at + 1)
+      end
+      if is_object[depth] then
+        if byte(text, at) ~= QUOTE then
+          return nil, NO_JSON .. at
+        end
+        local last, wrong = closing_quote(text, at + 1)
+        if last == nil then
+          return nil, NO_JSON .. wrong
+        end
+        if depth == 1 then
+          key = short_value(text, at + 1, last - 1, #"prompt_cache_key")
+          if key == "model" then
+            problem = problem or seen and TWICE
+            seen = true
+          end
+        end
+        at = after_space(text, last + 1)
+        if byte(text, at) ~= COLON then
+          return nil, NO_JSON .. at
+        end
+        at = after_space(text, at + 1)
+      end
+      b = byte(text, at)
+      empty = false
+      local named = depth == 1 and key
+      if b == QUOTE then
+        local last, wrong = closing_quote(text, at + 1)
+        if last == nil then
+          return nil, NO_JSON .. wrong
+        end
+        if named == "model" then
+          model = short_value(text, at + 1, last - 1, MAX_NAME)
+          problem = problem or not model and NO_NAME
+        elseif named == "prompt_cache_key" then
+          prompt_cache_key = short_value(text, at + 1, last - 1, MAX_NAME)
+        end
+        at = after_space(text, last + 1)
+      else
+        if named == "model" then
+          problem = problem or NO_NAME
+        end
+        if b == OPEN_OBJECT or b == OPEN_ARRAY then
+          depth = depth + 1
+          if depth > MAX_DEPTH then
+            return nil, NO_JSON .. at .. ": nested deeper than " .. MAX_DEPTH
+          end
+          is_object[depth] = b == OPEN_OBJECT
+          empty = true
+          at = after_space(text, at + 1)
+        else
+          local after
+          if b == MINUS or b ~= nil and b >= ZERO and b <= NINE then
+            after = after_number(text, at)
+          else
+            after = after_literal(text, at)
+          end
+          if after == nil then
+            return nil, NO_JSON .. at
+          end
+          at = after_space(text, after)
+        end
+      end
+    end
+  end
+  if at <= #text then
+    return nil, NO_JSON .. at
+  end
+  -- Envoy takes texts from scripts up to the first NUL only.
+  if model and (model == "" or #model > MAX_NAME or find(model, "\0", 1, true)) then
+    problem = problem or NO_NAME
+  end
+  return model, problem, prompt_cache_key
+end
+
+local function is_json(content_type)
+  return content_type ~= nil and find(content_type:lower() .. ";", "^application/json%s*;") ~= nil
 end
 
 function envoy_on_request(handle)
-  local found = handle:streamInfo():dynamicMetadata():get(BODY)
-  if not found or not found.model then
-    return -- no body, or none with a `model`: routes to models need one
+  local headers = handle:headers()
+  if headers:get(":method") ~= "POST" or not is_json(headers:get("content-type")) then
+    return -- routes to models need a model
   end
-  local encoding = handle:headers():get("content-encoding")
-  local problem = encoding and encoding ~= "identity" and ENCODED
-  if not problem then
+  local encoding = headers:get("content-encoding")
+  local model, problem, prompt_cache_key
+  if encoding and encoding ~= "identity" then
+    problem = ENCODED
+  else
     local body = handle:body()
-    problem = problem_of(body:getBytes(0, body:length()))
+    if body == nil then
+      return
+    end
+    local length = body:length()
+    model, problem, prompt_cache_key = read(body:getBytes(0, length))
+    if length > LONG_BYTES then
+      collectgarbage()
+    end
   end
   -- Envoy's objects do not outlive a call that may wait, as that for the body may.
   local metadata = handle:streamInfo():dynamicMetadata()
   if problem then
-    metadata:set(REQUEST, "problem", problem)
-  else
-    metadata:set(REQUEST, "model", found.model)
+    metadata:set("llm-platform", "problem", problem)
+  elseif model then
+    metadata:set("llm-platform", "model", model)
+    if prompt_cache_key then
+      metadata:set("llm-platform", "prompt_cache_key", prompt_cache_key)
+    end
   end
 end

@@ -15,7 +15,7 @@ from serving.envoy.full_queue import full_queue_filter
 from serving.envoy.metadata import filter_state_filter
 from serving.envoy.model_list import model_list_filter
 from serving.envoy.rate_limit import rate_limit_filter
-from serving.envoy.request_body import body_filters
+from serving.envoy.request_body import body_filter
 from serving.envoy.routes import ROUTES
 from serving.envoy.tls import transport_socket
 
@@ -128,7 +128,7 @@ def _clients(max_request_bytes: int) -> Document:
                     "extensions.filters.http.buffer.v3.Buffer", max_request_bytes=max_request_bytes
                 ),
             },
-            *body_filters(),
+            body_filter(),
             filter_state_filter(),
             models_filter(),
             arrivals_filter(),

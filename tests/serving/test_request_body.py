@@ -5,12 +5,16 @@ from __future__ import annotations
 import http.client
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
+import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from serving.served import ServedModel
 from tests.serving.engine_server import Engine
+from tests.serving.fuzz.requests import bodies
 from tests.serving.gateway_process import JSON, Gateway, running
 
 LIMIT = 17 * 1024 * 1024
@@ -33,7 +37,7 @@ def status(gateway: Gateway, body: bytes, **headers: str) -> int:
         )
         reply = connection.getresponse()
         code = json.loads(reply.read())["error"]["code"]
-        assert code in {"wrong_path", "invalid_body"}
+        assert code in {"wrong_path", "invalid_body", "model_not_found"}
         return 200 if code == "wrong_path" else reply.status
     finally:
         connection.close()
@@ -69,12 +73,49 @@ def test_one_model_passes(gateway: Gateway, body: bytes):
         '{"model": "chat"}'.encode("utf-16"),
         '{"model": "chat"}'.encode("utf-16-le"),
         b'[{"model": "chat"}]',
+        b'{"model": "chat",}',
+        b'{"model": "chat"}}',
+        b'{"model": "chat", "x": [1,]}',
+        b'{"model": "chat", "x": [1}',
+        b'{"model": "chat" "x": 1}',
+        b'{"model": "chat", "x": 01}',
+        b'{"model": "chat", "x": NaN}',
+        b'{"model": "chat", "x": "\t"}',
+        b'{"model": "chat", "x": "\\ud800"}',
+        b'{"model": "chat", "x": "\xed\xa0\x80"}',
+        b'{"model": "chat", "x": "\xc0\xaf"}',
+        b'{"model": "chat\\u0000"}',
+        b'{"model": "chat\\u0000x"}',
+        b'\xef\xbb\xbf{"model": "chat"}',
+        b'{"model": "chat", "x": ' + b"[" * 500 + b"]" * 500 + b"}",
+        b'{"model": "chat", "x": ' + b"1" * 1001 + b"}",
+        b'{"model": "chat", "x": 0.' + b"1" * 1000 + b"}",
+        b'{"model": "' + b"a" * 1025 + b'"}',
+        b'{"model": "' + b"\\u0061" * 2_000_000 + b'"}',
     ],
 )
 def test_what_parsers_may_read_differently_does_not(gateway: Gateway, engine: Engine, body: bytes):
     engine.requests.clear()
     assert status(gateway, body) == 400
     assert not engine.requests
+
+
+@pytest.mark.parametrize(
+    "name", ['o"d\\d/ü]]name', "/\b\f\n\r\t", "é", "€", "\U0001f600\U0010ffff", "\u0800\uffff\x7f", "a" * 500]
+)
+@pytest.mark.parametrize("ascii", [True, False])
+def test_names_are_read_as_they_are_meant(tmp_path: Path, engine: Engine, name: str, ascii: bool):
+    models = [ServedModel("chat", "generate", aliases=(name,))]
+    with running(tmp_path, {"chat": [engine.port]}, LIMIT, models=models) as gateway:
+        for text in (json.dumps({"model": name}, ensure_ascii=ascii), spelled_out(name)):
+            assert status(gateway, text.encode()) == 200, text
+        assert status(gateway, json.dumps({"model": f"{name}x"}).encode()) == 404
+
+
+def spelled_out(name: str) -> str:
+    units = name.encode("utf-16-be").hex()
+    escapes = "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
+    return f'{{"mode\\u006c": "{escapes}"}}'
 
 
 def test_a_compressed_body_does_not(gateway: Gateway):
@@ -128,10 +169,54 @@ def test_the_script_agrees_with_a_parser_that_sees_every_key(gateway: Gateway, b
     assert (code != "invalid_body") == once, (body, code)
 
 
+@settings(
+    max_examples=1000, deadline=None, suppress_health_check=(HealthCheck.too_slow, HealthCheck.data_too_large)
+)
+@given(body=bodies)
+def test_what_passes_is_what_a_strict_parser_reads(gateway: Gateway, body: bytes):
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        document = None
+    named = isinstance(document, dict) and isinstance(document.get("model"), str) and document["model"]
+    code = status(gateway, body)
+    if not named or "\0" in named:
+        assert code == 400
+    elif code == 400:
+        # A name given twice, which orjson does not tell.
+        pairs = json.JSONDecoder(object_pairs_hook=list).decode(body.decode())
+        assert [key for key, _ in pairs].count("model") > 1
+    else:
+        assert code == (200 if named == "chat" else 404)
+
+
+def peak_mib(gateway: Gateway) -> float:
+    status = Path(f"/proc/{gateway.process.pid}/status").read_text(encoding="ascii")
+    return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM:"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak as Linux shows it")
+@pytest.mark.parametrize("item", ["0,", "{},", '"",'])
+def test_a_body_of_many_values_takes_a_few_times_its_length(tmp_path: Path, engine: Engine, item: str):
+    body = f'{{"model": "chat", "x": [{item * ((16 << 20) // len(item))}0]}}'.encode()
+    with running(tmp_path, {"chat": [engine.port]}, LIMIT) as gateway:
+        before = peak_mib(gateway)
+        assert status(gateway, body) == 200
+        # 4 times here; a document in memory takes 90 times.
+        assert peak_mib(gateway) - before < 10 * 16
+
+
 @pytest.mark.parametrize(
     "filling",
-    ['"' + "x" * (16 << 20) + '"', '"' + '\\"' * (8 << 20) + '"', '"' + "\\\\" * (8 << 20) + '"'],
-    ids=["plain", "quotes", "backslashes"],
+    [
+        '"' + "x" * (16 << 20) + '"',
+        '"' + '\\"' * (8 << 20) + '"',
+        '"' + "\\\\" * (8 << 20) + '"',
+        '"' + "é" * (8 << 20) + '"',
+        "[" + "1234567," * (2 << 20) + "0]",
+        "[" + "{}," * (5 << 20) + "0]",
+    ],
+    ids=["plain", "quotes", "backslashes", "two bytes", "numbers", "objects"],
 )
 def test_long_bodies_are_read_in_linear_time(gateway: Gateway, filling: str):
     # Twenty times what it takes here; a scan that looks back at each quote would take hours.
