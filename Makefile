@@ -6,6 +6,9 @@ STACK ?= local
 BASE ?= main
 SHELL := /bin/bash
 
+# Many containers set it; each process that tests and the cluster start would then compile every module again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help toolchain up status startup down env key token plan plan-diff check load chaos cases gateway-bench \
   affinity-bench test test-unit test-vllm bench lint lock golden openapi schema pin-images refresh-prices
@@ -81,10 +84,13 @@ affinity-bench: $(VENV)/all.stamp ## what prompt_cache_key gains and costs, to d
 	@$(BIN)/python -m local.affinity_benchmark
 
 test: lint toolchain ## everything, on a real control plane of its own
-	@$(BIN)/python -m pytest
+	@status=0; \
+	$(BIN)/python -m pytest -m "not cluster" --numprocesses logical || status=$$?; \
+	$(BIN)/python -m pytest -m cluster || status=$$?; \
+	exit $$status
 
-test-unit: $(VENV)/all.stamp ## no cluster, under a minute
-	@$(BIN)/python -m pytest -m "not cluster" --numprocesses logical
+test-unit: $(VENV)/all.stamp ## no cluster and no load: what to run while writing
+	@$(BIN)/python -m pytest -m "not cluster and not traffic" --numprocesses logical
 
 test-vllm: $(VENV)/all.stamp ## opt-in, 6 GB once: the emulator against a real vLLM on a tiny random model
 	@$(BIN)/python -m local.engine.comparison

@@ -159,6 +159,7 @@ def test_a_token_in_the_query_is_not_looked_at(gateway: Gateway):
     refused(ask(gateway, None, path=f"{CHAT}?access_token={token}"), 401, "invalid_api_key")
 
 
+@pytest.mark.traffic
 def test_keys_and_revocations_change_without_a_cut_stream_or_a_refused_request(tmp_path: Path):
     old, new = new_key(), new_key()
     headers = {

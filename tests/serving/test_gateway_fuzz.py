@@ -143,6 +143,7 @@ def judge_error(sent: Sent, reply: Reply) -> None:
     assert isinstance(error["message"], str)
 
 
+@pytest.mark.traffic
 @settings(
     max_examples=EXAMPLES,
     deadline=None,

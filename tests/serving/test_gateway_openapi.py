@@ -84,6 +84,7 @@ def answers(report: Path) -> list[tuple[int, str]]:
     ]
 
 
+@pytest.mark.traffic
 @pytest.mark.timeout(240)
 def test_the_gateway_is_as_it_is_described(gateway: Gateway, tmp_path: Path):
     described = with_names(json.loads(PATH.read_text(encoding="utf-8")))

@@ -41,6 +41,7 @@ def test_without_memory_requests_are_refused_as_openai_refuses_them(tmp_path: Pa
             assert json.load(reply)["error"]["code"] == "overloaded"
 
 
+@pytest.mark.traffic
 def test_who_reads_nothing_is_cut_and_who_reads_slowly_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

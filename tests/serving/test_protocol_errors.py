@@ -98,6 +98,7 @@ def test_headers_within_the_limits_pass(gateway: Gateway):
     assert answer(gateway, MODELS + TOKEN + many + b"\r\n").status == 200
 
 
+@pytest.mark.traffic
 def test_headers_that_do_not_come_are_waited_for_ten_seconds(gateway: Gateway):
     found = answer(gateway, POST, seconds=15)
     assert found.status == 408

@@ -237,6 +237,7 @@ def load(gateway: Gateway, models: Sequence[str]) -> Iterator[list[Answer]]:
             thread.join()
 
 
+@pytest.mark.traffic
 def test_a_canary_comes_grows_and_is_rolled_back_without_a_failed_request(tmp_path: Path):
     stages = [with_canary(10), with_canary(100), ServedModel("chat", "generate"), with_canary(50)]
     with (
@@ -405,6 +406,7 @@ def test_requests_beyond_the_bound_go_to_the_fallback(tmp_path: Path, more: dict
         assert arrivals(gateway) == {"chat": 4, "large": 0}
 
 
+@pytest.mark.traffic
 def test_a_fallback_comes_and_goes_without_a_failed_request(tmp_path: Path):
     plain = ServedModel("chat", "generate")
     with (

@@ -79,6 +79,7 @@ def memory_mib(process: int) -> float:
     return int(line.split()[1]) / 1024
 
 
+@pytest.mark.traffic
 @pytest.mark.timeout(120)
 def test_others_are_answered_beside_two_thousand_slow_clients(gateway: Gateway, record_property: object):
     address = gateway.clients
