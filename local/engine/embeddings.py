@@ -50,4 +50,5 @@ def _words(prompt: Prompt) -> Iterable[int]:
         width = prompt.bytes_per_token
         content = prompt.content
         return [zlib.crc32(content[at : at + width]) for at in range(0, len(content), width)]
-    return [zlib.crc32(word) for word in prompt.content.lower().split()]
+    # The token that ends a text, and what fills the one before it, are zeros and part of no word.
+    return [zlib.crc32(word) for word in prompt.content.rstrip(b"\0").lower().split()]

@@ -238,6 +238,15 @@ def test_similar_texts_have_similar_vectors():
     assert list(embedding(text_prompt(""), 64, 8, normalised=True)) != [0.0] * 8
 
 
+def test_a_text_is_its_words_wherever_they_stand():
+    async def ask(client: httpx.AsyncClient) -> None:
+        answer = await client.post("/v1/embeddings", json={"input": ["a red car", "car a red"]})
+        first, second = (each["embedding"] for each in answer.json()["data"])
+        assert first == second
+
+    embeddings(ask)
+
+
 def test_relevance_grows_with_shared_words_and_has_no_ties():
     query = text_prompt("red car")
     none, some, every = (relevance(query, text_prompt(text)) for text in ("tree", "a car", "a red car"))
