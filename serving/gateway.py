@@ -12,9 +12,10 @@ from pulumi_kubernetes.meta.v1 import LabelSelectorArgs, ObjectMetaArgs
 from infra.cluster import Cluster
 from infra.pod_security import container_security_context, pod_security_context
 from serving.envoy.authentication import Authentication
-from serving.envoy.bootstrap import MEMORY_MIB, bootstrap
+from serving.envoy.bootstrap import bootstrap
 from serving.envoy.documents import BOOTSTRAP_FOLDER, CONFIG_FOLDER, to_yaml
 from serving.envoy.listeners import ADMIN_PORT, HTTP_PORT, HTTPS_PORT, METRICS_PORT
+from serving.envoy.memory import MEMORY_MIB
 from serving.envoy.rate_limit import RateLimits
 from serving.envoy.tls import CERTIFICATE_FOLDER
 from serving.envoy.watched import watched_documents

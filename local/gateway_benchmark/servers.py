@@ -33,6 +33,9 @@ from serving.served import ServedModel
 LIMITS = RateLimits(Rate(1_000_000, 1_000_000), {})
 """Looked at for each request and never reached."""
 
+MEMORY_MIB = 8192
+"""So much that one team may send 50 MiB/s, more than is measured."""
+
 MAX_REQUEST_BYTES = 16 * 2**20
 SERVED = ServedModel(MODEL, "generate")
 START_SECONDS = 60
@@ -119,7 +122,9 @@ def envoy(folder: Path, upstream_port: int) -> Iterator[Server]:
 
 def envoy_configuration(port: int, upstream_port: int) -> Mapping[str, Any]:
     """What the program renders for a cluster, in one static document, with nothing but the clients' side."""
-    files = watched_documents([SERVED], MAX_REQUEST_BYTES, Authentication(jwks(), AUDIENCE), LIMITS)
+    files = watched_documents(
+        [SERVED], MAX_REQUEST_BYTES, Authentication(jwks(), AUDIENCE), LIMITS, memory_mib=MEMORY_MIB
+    )
     document = static_configuration(files)
     del document["admin"]
     listener = document["static_resources"]["listeners"][-1]

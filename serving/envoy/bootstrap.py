@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from serving.envoy.documents import Document, socket_address, typed, watched_file
 from serving.envoy.listeners import ADMIN_CLUSTER, ADMIN_PORT, metrics_listener
+from serving.envoy.memory import MEMORY_MIB
 
 LISTENERS_FILE = "listeners.yaml"
 CLUSTERS_FILE = "clusters.yaml"
@@ -12,10 +13,6 @@ HEAP = "envoy.resource_monitors.fixed_heap"
 
 MAX_CONNECTIONS = 20_000
 """Clients' connections to one gateway pod, at about 20 KiB each; more are refused, not queued."""
-
-
-MEMORY_MIB = 1024
-"""Limit of a gateway pod. 16 MiB bodies are buffered whole: about 50 at once beside Envoy's own 50 MiB."""
 
 HEAP_SHARE = 0.9
 """Part of the limit that the heap may take: stacks and code of the threads need the rest."""

@@ -12,6 +12,7 @@ from serving.envoy.authentication import CLAIMS, TOKEN_METADATA
 from serving.envoy.documents import Document
 from serving.envoy.metadata import METADATA, MODEL
 from serving.envoy.paths import MODELS_PATH
+from serving.envoy.upload_limit import BODY_SECONDS
 
 ERROR_METADATA = "llm-platform.error"
 """Metadata of a route that refuses: `code` and `param` of the error it answers with."""
@@ -85,7 +86,8 @@ def error_replies() -> Document:
                 _status("EQ", 429),
                 "rate_limit_error",
                 "rate_limit_exceeded",
-                f"The team of this token asks more often than it may. Try again in {RETRY_AFTER_SECONDS} s.",
+                "The team of this token asks more often, or sends more, than it may. "
+                f"Try again in {RETRY_AFTER_SECONDS} s.",
                 retry_after=RETRY_AFTER_SECONDS,
             ),
             _reply(
@@ -130,7 +132,7 @@ def _refused_by_protocol() -> Iterator[Document]:
         _status("EQ", 408),
         invalid,
         "request_timeout",
-        "The request did not arrive in time: its headers have 10 s, its body a minute.",
+        f"The request did not arrive in time: its headers have 10 s, its body {BODY_SECONDS} s.",
     )
     yield _reply(_status("EQ", 426), invalid, "http_version", "Use HTTP/1.1.")
     yield _reply(

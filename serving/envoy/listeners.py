@@ -12,12 +12,14 @@ from serving.envoy.authorization import claims_filter, models_filter
 from serving.envoy.documents import Document, discovery, socket_address, typed, watched_file
 from serving.envoy.error_replies import error_replies
 from serving.envoy.full_queue import full_queue_filter
+from serving.envoy.memory import MEMORY_MIB
 from serving.envoy.metadata import filter_state_filter
 from serving.envoy.model_list import model_list_filter
 from serving.envoy.rate_limit import rate_limit_filter
 from serving.envoy.request_body import body_filter
 from serving.envoy.routes import ROUTES
 from serving.envoy.tls import transport_socket
+from serving.envoy.upload_limit import BODY_SECONDS, upload_limit_filter
 
 HTTP_PORT = 8080
 HTTPS_PORT = 8443
@@ -36,12 +38,15 @@ STUCK_SECONDS = 60
 CONNECTION_MANAGER = "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 
 
-def listener_documents(max_request_bytes: int, *, tls: bool = False) -> Document:
-    """The discovery document with the listeners for clients. tls: a second one, on HTTPS_PORT.
+def listener_documents(
+    max_request_bytes: int, *, memory_mib: int = MEMORY_MIB, tls: bool = False
+) -> Document:
+    """The discovery document with the listeners for clients.
 
-    The first stays for the verify Job; the walls let nobody else to it then.
+    memory_mib: limit of the pod. tls: a second listener, on HTTPS_PORT. The first stays for the verify Job;
+    the walls let nobody else to it then.
     """
-    chain = _filter_chain(_clients(max_request_bytes))
+    chain = _filter_chain(_clients(max_request_bytes, memory_mib))
     encrypted = _listener("clients-tls", HTTPS_PORT, {**chain, "transport_socket": transport_socket()})
     return discovery(_listener("clients", HTTP_PORT, chain), *([encrypted] if tls else []))
 
@@ -93,7 +98,7 @@ def _filter_chain(manager: Document) -> Document:
     return {"filters": [{"name": name, "typed_config": manager}]}
 
 
-def _clients(max_request_bytes: int) -> Document:
+def _clients(max_request_bytes: int, memory_mib: int) -> Document:
     return typed(
         CONNECTION_MANAGER,
         stat_prefix="gateway",
@@ -110,7 +115,7 @@ def _clients(max_request_bytes: int) -> Document:
         common_http_protocol_options={"headers_with_underscores_action": "REJECT_REQUEST"},
         # Headers and body have to arrive in time. A reply may take as long as it takes.
         request_headers_timeout="10s",
-        request_timeout="60s",
+        request_timeout=f"{BODY_SECONDS}s",
         stream_idle_timeout="0s",
         rds={"route_config_name": ROUTES, "config_source": watched_file(ROUTES_FILE)},
         local_reply_config=error_replies(),
@@ -121,6 +126,7 @@ def _clients(max_request_bytes: int) -> Document:
             authentication_filter(),
             claims_filter(),
             rate_limit_filter(),
+            upload_limit_filter(max_request_bytes, memory_mib),
             model_list_filter(),
             {
                 "name": "envoy.filters.http.buffer",

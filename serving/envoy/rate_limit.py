@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from serving.envoy.arrivals import LOCAL_RATE_LIMIT, UNLIMITED_TOKENS
 from serving.envoy.authentication import CLAIMS, TOKEN_METADATA, watched_config, watched_filter
 from serving.envoy.documents import Document, typed
 
@@ -20,14 +21,10 @@ RATE_LIMITS_FILE = "rate_limits.yaml"
 FILTER = "team_limit"
 """Name of the filter. The one that counts arrivals is of the same kind."""
 
-LOCAL_RATE_LIMIT = "extensions.filters.http.local_ratelimit.v3.LocalRateLimit"
-
 TEAM = "team"
 
 TEAMS_COUNTED = 1000
 """Buckets for teams without a limit of their own, in each pod; the least recently used is forgotten."""
-
-UNLIMITED_TOKENS = 4_294_967_295
 
 
 @dataclass(frozen=True)
@@ -53,26 +50,32 @@ def rate_limit_filter() -> Document:
 
 def rate_limits_document(limits: RateLimits, replicas: int) -> Document:
     """The discovery document with the limits. Where they change, every bucket is full again."""
-    everything = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
-    return watched_config(
+    config = team_buckets(
         FILTER,
-        typed(
-            LOCAL_RATE_LIMIT,
-            stat_prefix=FILTER,
-            # Mandatory, and for requests of no team, which authentication has refused.
-            token_bucket={
-                "max_tokens": UNLIMITED_TOKENS,
-                "tokens_per_fill": UNLIMITED_TOKENS,
-                "fill_interval": "1s",
-            },
-            filter_enabled={**everything, "runtime_key": "team_limit.enabled"},
-            filter_enforced={**everything, "runtime_key": "team_limit.enforced"},
-            always_consume_default_token_bucket=False,
-            max_dynamic_descriptors=TEAMS_COUNTED,
-            enable_x_ratelimit_headers="DRAFT_VERSION_03",
-            rate_limits=[{"actions": [_by_team()]}],
-            descriptors=list(_descriptors(limits, replicas)),
-        ),
+        rate_limits=[{"actions": [by_team()]}],
+        descriptors=list(_descriptors(limits, replicas)),
+        enable_x_ratelimit_headers="DRAFT_VERSION_03",
+    )
+    return watched_config(FILTER, config)
+
+
+def team_buckets(name: str, **settings: object) -> Document:
+    """Configuration of a local rate limit that refuses who finds the team's bucket empty."""
+    everything = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
+    return typed(
+        LOCAL_RATE_LIMIT,
+        stat_prefix=name,
+        # Mandatory, and for requests of no team, which authentication has refused.
+        token_bucket={
+            "max_tokens": UNLIMITED_TOKENS,
+            "tokens_per_fill": UNLIMITED_TOKENS,
+            "fill_interval": "1s",
+        },
+        filter_enabled={**everything, "runtime_key": f"{name}.enabled"},
+        filter_enforced={**everything, "runtime_key": f"{name}.enforced"},
+        always_consume_default_token_bucket=False,
+        max_dynamic_descriptors=TEAMS_COUNTED,
+        **settings,
     )
 
 
@@ -88,7 +91,8 @@ def bucket(rate: Rate, replicas: int) -> Document:
     }
 
 
-def _by_team() -> Document:
+def by_team() -> Document:
+    """What a bucket is chosen by: the team of the token."""
     return {
         "metadata": {
             "descriptor_key": TEAM,

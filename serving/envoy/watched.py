@@ -10,6 +10,7 @@ from serving.envoy.bootstrap import CLUSTERS_FILE, LISTENERS_FILE
 from serving.envoy.clusters import cluster_documents
 from serving.envoy.documents import Document
 from serving.envoy.listeners import ROUTES_FILE, listener_documents
+from serving.envoy.memory import MEMORY_MIB
 from serving.envoy.rate_limit import RATE_LIMITS_FILE, RateLimits, rate_limits_document
 from serving.envoy.routes import route_configuration
 from serving.envoy.tls import CERTIFICATE_FILE, certificate_document
@@ -23,14 +24,16 @@ def watched_documents(
     rate_limits: RateLimits,
     *,
     replicas: int = 1,
+    memory_mib: int = MEMORY_MIB,
     tls: bool = False,
 ) -> Mapping[str, Document]:
     """The discovery document of each file, by its name.
 
-    replicas: gateway pods, which share the limits. tls: whether clients are taken on HTTPS_PORT too.
+    replicas: gateway pods, which share the limits. memory_mib: limit of each.
+    tls: whether clients are taken on HTTPS_PORT too.
     """
     return {
-        LISTENERS_FILE: listener_documents(max_request_bytes, tls=tls),
+        LISTENERS_FILE: listener_documents(max_request_bytes, memory_mib=memory_mib, tls=tls),
         **({CERTIFICATE_FILE: certificate_document()} if tls else {}),
         AUTHENTICATION_FILE: authentication_document(authentication),
         RATE_LIMITS_FILE: rate_limits_document(rate_limits, replicas),

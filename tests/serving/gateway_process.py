@@ -26,9 +26,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from local.gateway_benchmark.static_configuration import static_configuration
 from serving.envoy.arrivals import ARRIVALS_METRIC, MODEL_LABEL, NO_MODEL
 from serving.envoy.authentication import Authentication
-from serving.envoy.bootstrap import CLUSTERS_FILE, LISTENERS_FILE, MEMORY_MIB, bootstrap
+from serving.envoy.bootstrap import CLUSTERS_FILE, LISTENERS_FILE, bootstrap
 from serving.envoy.documents import CONFIG_FOLDER, Document, socket_address, to_yaml
 from serving.envoy.listeners import ADMIN_PORT
+from serving.envoy.memory import MEMORY_MIB
 from serving.envoy.rate_limit import Rate, RateLimits
 from serving.envoy.tls import CERTIFICATE_FOLDER
 from serving.envoy.watched import watched_documents
@@ -93,10 +94,15 @@ def write_watched(
     authentication: Authentication = AUTHENTICATION,
     rate_limits: RateLimits = RATE_LIMITS,
     certificate: Path | None = None,
+    memory_mib: int = MEMORY_MIB,
 ) -> None:
     models = models_of(backends) if models is None else models
     tls = certificate is not None
-    files = dict(watched_documents(models, max_request_bytes, authentication, rate_limits, tls=tls))
+    files = dict(
+        watched_documents(
+            models, max_request_bytes, authentication, rate_limits, memory_mib=memory_mib, tls=tls
+        )
+    )
     files[LISTENERS_FILE] = _on_loopback(files[LISTENERS_FILE])
     files[CLUSTERS_FILE] = _with_backends(files[CLUSTERS_FILE], backends) if clusters is None else clusters
     watched = folder / "config"
@@ -184,7 +190,15 @@ def running(
     `clusters` finds the replicas in another way than by fixed addresses; then only the models' names count.
     """
     write_watched(
-        folder, backends, max_request_bytes, clusters, models, authentication, rate_limits, certificate
+        folder,
+        backends,
+        max_request_bytes,
+        clusters,
+        models,
+        authentication,
+        rate_limits,
+        certificate,
+        memory_mib,
     )
     admin = f"127.0.0.1:{_free_port()}"
     path = write_bootstrap(folder, int(admin.rpartition(":")[2]), memory_mib)

@@ -18,11 +18,15 @@ from tests.serving.fuzz.requests import bodies
 from tests.serving.gateway_process import JSON, Gateway, running
 
 LIMIT = 17 * 1024 * 1024
+MEMORY_MIB = 8192
+"""So much that a team may send these bodies as fast as it can."""
 
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> Iterator[Gateway]:
-    with running(tmp_path_factory.mktemp("gateway"), {"chat": [engine.port]}, LIMIT) as started:
+    with running(
+        tmp_path_factory.mktemp("gateway"), {"chat": [engine.port]}, LIMIT, memory_mib=MEMORY_MIB
+    ) as started:
         yield started
 
 
@@ -199,7 +203,7 @@ def peak_mib(gateway: Gateway) -> float:
 @pytest.mark.parametrize("item", ["0,", "{},", '"",'])
 def test_a_body_of_many_values_takes_a_few_times_its_length(tmp_path: Path, engine: Engine, item: str):
     body = f'{{"model": "chat", "x": [{item * ((16 << 20) // len(item))}0]}}'.encode()
-    with running(tmp_path, {"chat": [engine.port]}, LIMIT) as gateway:
+    with running(tmp_path, {"chat": [engine.port]}, LIMIT, memory_mib=MEMORY_MIB) as gateway:
         before = peak_mib(gateway)
         assert status(gateway, body) == 200
         # 4 times here; a document in memory takes 90 times.

@@ -1,0 +1,10 @@
+"""Memory of a gateway pod, and how much of it one team may fill."""
+
+from __future__ import annotations
+
+MEMORY_MIB = 1024
+"""Limit of a gateway pod. Envoy itself takes about 70 MiB, 20,000 connections take 400. The rest is for
+bodies, which are collected whole, and stand there four times while they are read (request_body.py)."""
+
+TEAM_SHARE = 0.25
+"""Part of it that the unfinished bodies of one team may fill (upload_limit.py)."""
