@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from serving.envoy.authentication import CLAIMS, TOKEN_METADATA
-from serving.envoy.documents import Document
+from serving.envoy.documents import Document, typed
 from serving.envoy.metadata import METADATA, MODEL
 from serving.envoy.paths import MODELS_PATH
 from serving.envoy.upload_limit import BODY_SECONDS
@@ -116,7 +116,12 @@ def error_replies() -> Document:
                 "status_code": 400,
             },
             _reply(_status("GE", 500), "server_error", "internal_error"),
-            _reply(_status("GE", 400), "invalid_request_error", route_code),
+            _reply(
+                _status("GE", 400),
+                "invalid_request_error",
+                route_code,
+                param=f"%METADATA(ROUTE:{ERROR_METADATA}:param)%",
+            ),
         ]
     }
 
@@ -128,6 +133,17 @@ def _refused_by_protocol() -> Iterator[Document]:
     upgrade = {"and_filter": {"filters": [_status("EQ", 403), _header("upgrade", present=True)]}}
     refused = _reply(upgrade, invalid, "not_supported", "Upgrades are not supported: leave out the header.")
     yield {**refused, "status_code": 400}
+    # Of these Envoy says nothing to the client, and may have changed the path already.
+    path = typed(
+        "extensions.access_loggers.filters.cel.v3.ExpressionFilter",
+        expression="response.code_details == 'path_normalization_failed'",
+    )
+    yield _reply(
+        {"extension_filter": {"name": "path", "typed_config": path}},
+        invalid,
+        "invalid_path",
+        "The path has an escaped slash, a NUL or a fragment (#): write it as it is documented.",
+    )
     yield _reply(
         _status("EQ", 408),
         invalid,
@@ -182,12 +198,13 @@ def _reply(
     code: str,
     message: str = "%LOCAL_REPLY_BODY%",
     retry_after: int | None = None,
+    param: str | None = None,
 ) -> Document:
     """Shape of the errors that `picked` picks; the first mapper that fits is used."""
     error = {
         "message": message,
         "type": error_type,
-        "param": f"%METADATA(ROUTE:{ERROR_METADATA}:param)%",
+        "param": param,
         "code": code,
     }
     mapper: dict[str, object] = {

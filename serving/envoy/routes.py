@@ -35,6 +35,21 @@ ROUTES = "gateway"
 """Name of the route configuration, by which the listener asks for it."""
 
 
+NOT_FOR_ENGINES = [
+    # Keys, wherever a client may put them, and cookies.
+    "authorization",
+    "proxy-authorization",
+    "api-key",
+    "x-api-key",
+    "cookie",
+    # By these a client of vLLM 0.32 would choose who computes its answer, and before whom.
+    "x-data-parallel-rank",
+    "x-session-id",
+    "x-vllm-priority",
+]
+"""Headers of clients that do not reach an engine."""
+
+
 def route_configuration(models: Sequence[ServedModel], max_request_bytes: int) -> Document:
     """The discovery document with all routes."""
     return discovery(
@@ -47,8 +62,7 @@ def route_configuration(models: Sequence[ServedModel], max_request_bytes: int) -
                 {
                     "name": "openai",
                     "domains": ["*"],
-                    # The client's key and cookies are the gateway's business, not the engine's.
-                    "request_headers_to_remove": ["authorization", "cookie"],
+                    "request_headers_to_remove": NOT_FOR_ENGINES,
                     # A request can be sent again only while its body is kept; all of it is.
                     "request_body_buffer_limit": max_request_bytes,
                     "matcher": {

@@ -179,7 +179,8 @@ ODD_HEADERS = (
     ("Accept-Encoding", "gzip"), ("Model", "chat-large"), ("X-Model", "chat-large"),
     ("X-LLM-Platform-Model", "x"),
     ("X-Jwt-Payload", "e30"), ("X-Team", "search"), ("Authorization", "Bearer other"),
-    ("Proxy-Authorization", "x"),
+    ("Proxy-Authorization", "x"), ("X-Api-Key", "x"), ("Api-Key", "x"), ("X-Vllm-Priority", "-1"),
+    ("X-Data-Parallel-Rank", "0"), ("X-Session-Id", "1"),
     ("X-Long", "x" * 9000), ("Trailer", "X-A"), ("Connection", "X-Team"), ("Priority", "u=0"), ("Host",
     "other"),
 )  # fmt: skip
