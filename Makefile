@@ -85,12 +85,12 @@ affinity-bench: $(VENV)/all.stamp ## what prompt_cache_key gains and costs, to d
 
 test: lint toolchain ## everything, on a real control plane of its own
 	@status=0; \
-	$(BIN)/python -m pytest -m "not cluster" --numprocesses logical || status=$$?; \
+	$(BIN)/python -m pytest -m "not cluster" --numprocesses logical --dist worksteal || status=$$?; \
 	$(BIN)/python -m pytest -m cluster || status=$$?; \
 	exit $$status
 
 test-unit: $(VENV)/all.stamp ## no cluster and no load: what to run while writing
-	@$(BIN)/python -m pytest -m "not cluster and not traffic" --numprocesses logical
+	@$(BIN)/python -m pytest -m "not cluster and not traffic" --numprocesses logical --dist worksteal
 
 test-vllm: $(VENV)/all.stamp ## opt-in, 6 GB once: the emulator against a real vLLM on a tiny random model
 	@$(BIN)/python -m local.engine.comparison

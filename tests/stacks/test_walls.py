@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from ipaddress import ip_address
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -72,9 +71,16 @@ def reachable(policies: Sequence[Policy], ours: dict[str, End]) -> set[tuple[str
     }
 
 
-def build(folder: Path, stack: str) -> Recording:
+NAMES = (*sorted(path.name.split(".")[1] for path in STACKS.glob("Pulumi.*.yaml")), "warm nodes")
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def recording(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Recording:
     """What a stack registers, on the local cluster if its own cannot be built yet."""
-    local = stack_on(folder / "kubeconfig", warm_values() if stack == "warm nodes" else None)
+    stack = request.param
+    local = stack_on(
+        tmp_path_factory.mktemp("walls") / "kubeconfig", warm_values() if stack == "warm nodes" else None
+    )
     if stack not in ("local", "warm nodes"):
         other = from_file(stack)
         gateway = other.gateway.model_copy(update={"tokens": local.gateway.tokens})
@@ -96,21 +102,14 @@ def manifests(recording: Recording) -> list[Any]:
     return [resource for resource in recording if "metadata" in resource.inputs]
 
 
-NAMES = (*sorted(path.name.split(".")[1] for path in STACKS.glob("Pulumi.*.yaml")), "warm nodes")
-
-
-@pytest.mark.parametrize("stack", NAMES)
-def test_exactly_the_named_flows_are_possible(tmp_path: Path, stack: str):
-    recording = build(tmp_path, stack)
+def test_exactly_the_named_flows_are_possible(recording: Recording):
     policies = network_policies([registered(resource.inputs) for resource in manifests(recording)])
     ours = components(recording)
     assert {"engine", "gateway", "staging", "verification"} <= set(ours)
     assert reachable(policies, ours) == LOCAL
 
 
-@pytest.mark.parametrize("stack", NAMES)
-def test_every_namespace_enforces_restricted_and_no_pod_starts_before_its_walls(tmp_path: Path, stack: str):
-    recording = build(tmp_path, stack)
+def test_every_namespace_enforces_restricted_and_no_pod_starts_before_its_walls(recording: Recording):
     spaces = {
         item.inputs["metadata"]["name"]: item.inputs["metadata"]["labels"]
         for item in manifests(recording)
@@ -127,9 +126,7 @@ def test_every_namespace_enforces_restricted_and_no_pod_starts_before_its_walls(
             assert walls[item.inputs["metadata"]["namespace"]] <= recording.behind(item), item.urn
 
 
-@pytest.mark.parametrize("stack", NAMES)
-def test_every_pod_has_an_account_of_its_own_without_a_token(tmp_path: Path, stack: str):
-    recording = build(tmp_path, stack)
+def test_every_pod_has_an_account_of_its_own_without_a_token(recording: Recording):
     accounts = {
         (item.inputs["metadata"]["namespace"], item.inputs["metadata"]["name"]): item.inputs
         for item in manifests(recording)
@@ -199,7 +196,8 @@ def test_a_public_gateway_is_open_to_every_address_and_nothing_else_is():
 
 @pytest.mark.parametrize("exposure", ["internal", "public"])
 def test_no_pod_reaches_a_metadata_address(exposure: str):
+    policies = on_a_cloud(exposure)
     for end in CLOUD_PODS.values():
         for name in ("metadata", "metadata over IPv6"):
             for port in PORTS:
-                assert not reaches(on_a_cloud(exposure), end, Destination(STRANGERS[name], port))
+                assert not reaches(policies, end, Destination(STRANGERS[name], port))

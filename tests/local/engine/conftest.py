@@ -22,9 +22,9 @@ from serving.timing import StepTime
 MODEL = "Qwen/Qwen3-8B"
 START_SECONDS = 30
 
-HTTP = httpx.Client(verify=False, timeout=20)
+HTTP = httpx.Client(verify=False, timeout=20, limits=httpx.Limits(max_keepalive_connections=0))
 """One client for all: making one reads the machine's certificates, which takes longer than any request
-here."""
+here. Nobody closes it, so it keeps no connection."""
 
 
 @dataclass
