@@ -77,6 +77,12 @@ def _check_fallback(path: str, model: Model, stack: Stack) -> Iterator[Problem]:
         choices = valid_choices(model.fallback, fitting)
         task = others[model.fallback].task
         yield Problem(path, f'"{model.fallback}" does {task}, and {model.name} does {model.task}: {choices}')
+    elif others[model.fallback].replicas.min == 0:
+        yield Problem(
+            path,
+            f'"{model.fallback}" may sleep (replicas.min: 0), and requests for {model.name} do not wake '
+            "it: give it replicas.min of at least 1, or choose another model",
+        )
 
 
 def check_revision(path: str, model: Model) -> Iterator[Problem]:

@@ -60,8 +60,15 @@ def test_a_name_must_leave_room_for_its_canary():
     assert "at most 33 characters" in line
 
 
-def test_a_fallback_does_the_same_task():
+def test_a_fallback_does_the_same_task_and_is_awake():
     values = with_model(fallback="chat-large")
+    values["models"][1]["replicas"]["min"] = 1
     assert parse(values, origin="test").models[0].fallback == "chat-large"
     values["models"][1]["task"] = "embed"
     assert any('models[0].fallback: "chat-large" does embed' in line for line in problems(values))
+
+
+def test_a_fallback_may_not_sleep():
+    values = with_model(fallback="chat-large")
+    values["models"][1]["replicas"]["min"] = 0
+    assert any("models[0].fallback" in line and "may sleep" in line for line in problems(values))
