@@ -20,13 +20,18 @@ class TooManyRequests(ValueError):
 
 @dataclass(frozen=True)
 class Arrival:
-    """One request. at: seconds from the start of the run; number: its place in the run, from 0."""
+    """One request.
+
+    at: seconds from the start of the run. number: its place in the run, from 0. prompt_tokens: of each of its
+    inputs. output_tokens: of its reply, 0 for a model that generates nothing.
+    """
 
     number: int
     at: float
     phase: str
     prompt_tokens: int
     output_tokens: int
+    inputs: int = 1
 
 
 def schedule(scenario: Scenario) -> tuple[Arrival, ...]:
@@ -37,6 +42,7 @@ def schedule(scenario: Scenario) -> tuple[Arrival, ...]:
     # Times and lengths have generators of their own: a change of the rate leaves the lengths as they were.
     times = random.Random(f"{scenario.seed} times")
     lengths = random.Random(f"{scenario.seed} lengths")
+    replies = scenario.output_tokens
     arrivals: list[Arrival] = []
     start = 0.0
     for phase in scenario.phases:
@@ -53,7 +59,8 @@ def schedule(scenario: Scenario) -> tuple[Arrival, ...]:
                     at=start + offset,
                     phase=phase.name,
                     prompt_tokens=_draw(scenario.prompt_tokens, lengths),
-                    output_tokens=_draw(scenario.output_tokens, lengths),
+                    output_tokens=_draw(replies, lengths) if replies is not None else 0,
+                    inputs=scenario.inputs,
                 )
             )
         start += phase.seconds

@@ -1,4 +1,4 @@
-"""One streamed chat completion, timed as its user sees it."""
+"""One request, timed as its user sees it: a streamed chat completion, or an answer in one piece."""
 
 from __future__ import annotations
 
@@ -11,13 +11,11 @@ import aiohttp
 import orjson
 
 from local.load.arrivals import Arrival
+from local.load.bodies import PATHS, body
+from serving.served import Task
 
-Failure = Literal["refused", "no connection", "cut off", "too slow", "error in stream", "empty"]
+Failure = Literal["refused", "no connection", "cut off", "too slow", "error in stream", "empty", "incomplete"]
 """Why a request failed: an HTTP status, no connection at all, a stream that broke, the time limit, ..."""
-
-_WORDS = ("alpha ", "bravo ", "delta ", "gamma ", "kappa ", "omega ", "sigma ", "theta ")
-_BYTES_PER_TOKEN = 4
-"""Of English text with the vocabularies of Llama 3 and Qwen 3; the emulator counts so, too."""
 
 _DEFAULT_RETRY_SECONDS = 1.0
 
@@ -27,8 +25,9 @@ class Outcome:
     """What became of one request. Times in seconds.
 
     sent: after the start of the run. late: how much later than scheduled, which is the generator's own fault.
-    first_token: from the scheduled time, so that a late generator cannot hide a wait. gaps: between the
-    arrivals of consecutive tokens at the client. attempts: 1 if nothing was sent again. detail: of a failure.
+    first_token: from the scheduled time, so that a late generator cannot hide a wait; of an answer in one
+    piece, all of it. gaps: between the arrivals of consecutive tokens at the client. attempts: 1 if nothing
+    was sent again. detail: of a failure.
     """
 
     arrival: Arrival
@@ -71,37 +70,22 @@ class _Progress:
     gaps: list[float] | None = None
 
 
-def prompt(arrival: Arrival) -> str:
-    """Filler text of the wanted length that no other request shares, so that no prefix cache can help."""
-    words = arrival.prompt_tokens * _BYTES_PER_TOKEN // len(_WORDS[0])
-    mixed = (arrival.number * 2654435761) & 0xFFFFFFFF
-    start = f"{mixed:08x} "
-    return start + "".join(_WORDS[(mixed >> (index % 29)) & 7] for index in range(words))
-
-
-def body(arrival: Arrival, model: str) -> bytes:
-    return orjson.dumps(
-        {
-            "model": model,
-            "stream": True,
-            "stream_options": {"include_usage": True},
-            "max_tokens": arrival.output_tokens,
-            # Otherwise a real engine would stop where it likes, and no two runs were the same load.
-            "ignore_eos": True,
-            "messages": [{"role": "user", "content": prompt(arrival)}],
-        }
-    )
-
-
 class Client:
-    """Sends requests to one gateway. `retries` is what the official OpenAI client calls max_retries."""
+    """Sends requests for one model. `retries` is what the official OpenAI client calls max_retries."""
 
     def __init__(
-        self, session: aiohttp.ClientSession, gateway: str, model: str, limit_seconds: float, retries: int
+        self,
+        session: aiohttp.ClientSession,
+        gateway: str,
+        model: str,
+        task: Task,
+        limit_seconds: float,
+        retries: int,
     ) -> None:
         self._session = session
-        self._url = f"{gateway}/v1/chat/completions"
+        self._url = f"{gateway}{PATHS[task]}"
         self._model = model
+        self._task: Task = task
         self._limit = limit_seconds
         self._retries = retries
 
@@ -116,7 +100,7 @@ class Client:
                 while True:
                     attempts += 1
                     try:
-                        await self._stream(arrival, progress)
+                        await self._ask(arrival, progress)
                         failure = None
                         break
                     except _Failed as failed:
@@ -141,15 +125,20 @@ class Client:
             detail="" if failure is None else failure.detail,
         )
 
-    async def _stream(self, arrival: Arrival, progress: _Progress) -> None:
+    async def _ask(self, arrival: Arrival, progress: _Progress) -> None:
         try:
             async with self._session.post(
-                self._url, data=body(arrival, self._model), headers={"content-type": "application/json"}
+                self._url,
+                data=body(arrival, self._model, self._task),
+                headers={"content-type": "application/json"},
             ) as answer:
                 progress.status = answer.status
                 if answer.status != 200:
                     raise await _refusal(answer)
-                await _read(answer, progress)
+                if self._task == "generate":
+                    await _read_stream(answer, progress)
+                else:
+                    await _read_whole(answer, progress, arrival.inputs)
         except aiohttp.ClientConnectorError as error:
             raise _Failed("no connection", str(error), _DEFAULT_RETRY_SECONDS) from None
         except aiohttp.ClientError as error:
@@ -158,7 +147,7 @@ class Client:
             raise _Failed("cut off", f"{type(error).__name__}: {error}", again) from None
 
 
-async def _read(answer: aiohttp.ClientResponse, progress: _Progress) -> None:
+async def _read_stream(answer: aiohttp.ClientResponse, progress: _Progress) -> None:
     assert progress.gaps is not None
     done = False
     async for line in answer.content:
@@ -186,6 +175,20 @@ async def _read(answer: aiohttp.ClientResponse, progress: _Progress) -> None:
         raise _Failed("cut off", f"the stream ended after {progress.tokens} tokens without [DONE]")
     if progress.first_token is None:
         raise _Failed("empty", "the stream held no token")
+
+
+async def _read_whole(answer: aiohttp.ClientResponse, progress: _Progress, inputs: int) -> None:
+    """An answer with one result for each input: `data` of embeddings, `results` of a ranking."""
+    content = await answer.read()
+    arrived = time.monotonic()
+    try:
+        found = orjson.loads(content)
+        results = len(found["results"] if "results" in found else found["data"])
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        raise _Failed("empty", f"the answer held no results: {content[:200]!r}") from None
+    if results != inputs:
+        raise _Failed("incomplete", f"{results} results for {inputs} inputs")
+    progress.first_token = arrived
 
 
 async def _refusal(answer: aiohttp.ClientResponse) -> _Failed:

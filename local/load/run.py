@@ -15,7 +15,7 @@ from local.load.arrivals import Arrival, schedule
 from local.load.client import Client, Outcome
 from local.load.observe import Observer, Sample
 from local.load.scenario import Scenario
-from local.load.target import Target, TargetError
+from local.load.target import Target, TargetError, check_scenario
 from local.paths import KUBECONFIG
 
 SAMPLE_SECONDS = 1.0
@@ -74,6 +74,7 @@ async def execute(scenario: Scenario, target: Target, tick: Tick, director: Dire
 
     Raises TooManyRequests or TargetError before anything is sent, and whatever the director raises.
     """
+    check_scenario(scenario, target.model)
     arrivals = schedule(scenario)
     async with contextlib.AsyncExitStack() as resources:
         api = Api(load_kubeconfig(KUBECONFIG))
@@ -82,7 +83,12 @@ async def execute(scenario: Scenario, target: Target, tick: Tick, director: Dire
         resources.push_async_callback(observer.close)
         session = await resources.enter_async_context(_session(target))
         client = Client(
-            session, target.gateway, scenario.model, scenario.limits.request_seconds, scenario.retries
+            session,
+            target.gateway,
+            scenario.model,
+            target.model.task,
+            scenario.limits.request_seconds,
+            scenario.retries,
         )
         before = await observer.sample(0.0)
         if before is None:

@@ -58,8 +58,16 @@ class Scenario(_Section):
     burstiness: Positive = Field(
         description="coefficient of variation of the times between arrivals: 1 is Poisson, more is burstier"
     )
-    prompt_tokens: Lengths
-    output_tokens: Lengths
+    prompt_tokens: Lengths = Field(description="of each input")
+    output_tokens: Lengths | None = Field(
+        default=None, description="only for a model that generates, which needs it"
+    )
+    inputs: int = Field(
+        default=1,
+        ge=1,
+        le=10_000,
+        description="texts or documents of a request to a model that embeds or reranks, 1 to 10000",
+    )
     phases: tuple[Phase, ...] = Field(min_length=1)
     retries: int = Field(default=0, ge=0, le=10, description="how often a refused request is sent again")
     limits: Limits

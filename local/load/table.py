@@ -122,10 +122,14 @@ def summary(result: Report) -> Table:
         )
     table.add_section()
     share = result.attainment
-    table.add_row(
-        f"kept TTFT {result.slo['ttft_seconds']:g} s, ITL {result.slo['itl_seconds']:g} s, both",
-        f"{_share(share.ttft)}, {_share(share.itl)}, {_share(share.joint)}",
-    )
+    first, between = result.slo["ttft_seconds"], result.slo.get("itl_seconds")
+    if between is None:
+        table.add_row(f"kept TTFT {first:g} s", _share(share.ttft))
+    else:
+        table.add_row(
+            f"kept TTFT {first:g} s, ITL {between:g} s, both",
+            f"{_share(share.ttft)}, {_share(share.itl)}, {_share(share.joint)}",
+        )
     reasons = ", ".join(f"{count} {reason}" for reason, count in result.failures.items())
     table.add_row(
         "failed requests", f"{result.failed} of {result.requests}" + (f" ({reasons})" if reasons else "")

@@ -9,9 +9,11 @@ from infra.scheduling import NODE_POOL_LABEL
 from local.cluster import cluster
 from local.cluster.cluster import Cluster
 from local.cluster.ports import chosen
+from local.load.scenario import SCENARIOS, Scenario
 from local.paths import BIN
 from local.token import authorization
 from local.up import gateway_address
+from serving.envoy.paths import DOES
 from stacks.config import Model, Stack
 from stacks.signing_keys import KeyFileError
 
@@ -41,6 +43,21 @@ class Target:
         return self.model.tensor_parallel
 
 
+def check_scenario(scenario: Scenario, model: Model) -> None:
+    """Whether the scenario says what requests of the model's task need. Raises TargetError if not."""
+    label = f"scenario {scenario.name}: model {model.name} {DOES[model.task]}, so"
+    if model.task != "generate":
+        if scenario.output_tokens is not None:
+            raise TargetError(f"{label} leave out output_tokens")
+        return
+    if scenario.output_tokens is None:
+        raise TargetError(
+            f"{label} say how long replies are: output_tokens, as in {SCENARIOS / 'burst.yaml'}"
+        )
+    if scenario.inputs != 1:
+        raise TargetError(f"{label} leave out inputs, which is {scenario.inputs}")
+
+
 def find_target(stack: Stack, model: str) -> Target:
     """The running cluster and the model called `model`. Raises TargetError or DeployError."""
     if not cluster.states():
@@ -48,8 +65,6 @@ def find_target(stack: Stack, model: str) -> Target:
     models = {row.name: row for row in stack.models}
     if model not in models:
         raise TargetError(f"the stack has no model {model!r}; it has {', '.join(models)}")
-    if models[model].task != "generate":
-        raise TargetError(f"model {model!r} generates nothing (task {models[model].task}): choose another")
     try:
         header = authorization()
     except KeyFileError as error:

@@ -88,7 +88,7 @@ def test_shipped_scenarios_can_be_scheduled(name: str):
 
 
 def test_unknown_scenario_names_the_known_ones():
-    with pytest.raises(ScenarioError, match=r"shipped are burst, idle, .*steady"):
+    with pytest.raises(ScenarioError, match=r"shipped are burst, embeddings, idle, .*steady"):
         load_scenario("burts")
 
 

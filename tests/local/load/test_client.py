@@ -12,7 +12,9 @@ import pytest
 from aiohttp import web
 
 from local.load.arrivals import Arrival
-from local.load.client import Client, Outcome, body, prompt
+from local.load.bodies import PATHS, body, texts
+from local.load.client import Client, Outcome
+from serving.served import Task
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -40,10 +42,16 @@ def streams(*parts: bytes, pause: float = 0.0) -> Handler:
     return answer
 
 
-def sent(handler: Handler, retries: int = 0, limit: float = 5.0) -> Outcome:
+def sent(
+    handler: Handler,
+    retries: int = 0,
+    limit: float = 5.0,
+    task: Task = "generate",
+    arrival: Arrival = ARRIVAL,
+) -> Outcome:
     async def go() -> Outcome:
         app = web.Application()
-        app.router.add_post("/v1/chat/completions", handler)
+        app.router.add_post(PATHS[task], handler)
         runner = web.AppRunner(app)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -51,8 +59,8 @@ def sent(handler: Handler, retries: int = 0, limit: float = 5.0) -> Outcome:
         try:
             host, port = runner.addresses[0][:2]
             async with aiohttp.ClientSession() as session:
-                client = Client(session, f"http://{host}:{port}", "chat", limit, retries)
-                return await client.send(ARRIVAL, time.monotonic())
+                client = Client(session, f"http://{host}:{port}", "chat", task, limit, retries)
+                return await client.send(arrival, time.monotonic())
         finally:
             await runner.cleanup()
 
@@ -120,17 +128,53 @@ def test_refusals_are_failures_without_retries():
 def test_nobody_listening_is_a_failure():
     async def go() -> Outcome:
         async with aiohttp.ClientSession() as session:
-            return await Client(session, "http://127.0.0.1:1", "chat", 5, 0).send(ARRIVAL, time.monotonic())
+            client = Client(session, "http://127.0.0.1:1", "chat", "generate", 5, 0)
+            return await client.send(ARRIVAL, time.monotonic())
 
     assert asyncio.run(go()).failure == "no connection"
 
 
 def test_prompts_have_their_length_and_share_no_beginning():
-    texts = [prompt(Arrival(number, 0, "only", 500, 5)) for number in range(20)]
-    assert all(len(text) / 4 == pytest.approx(500, rel=0.05) for text in texts)
-    assert len({text[:8] for text in texts}) == 20
+    found = [text for number in range(20) for text in texts(Arrival(number, 0, "only", 500, 0, inputs=3))]
+    assert all(len(text) / 4 == pytest.approx(500, rel=0.05) for text in found)
+    assert len({text[:8] for text in found}) == 60
 
 
 def test_the_request_asks_for_exactly_its_tokens():
-    asked = orjson.loads(body(ARRIVAL, "chat"))
+    asked = orjson.loads(body(ARRIVAL, "chat", "generate"))
     assert (asked["max_tokens"], asked["ignore_eos"], asked["stream"]) == (5, True, True)
+
+
+POOLING = Arrival(number=3, at=0.0, phase="only", prompt_tokens=50, output_tokens=0, inputs=2)
+
+
+def whole(answer: object, pause: float = 0.0) -> Handler:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        await asyncio.sleep(pause)
+        return web.Response(body=orjson.dumps(answer), content_type="application/json")
+
+    return handler
+
+
+@pytest.mark.parametrize(("task", "results"), [("embed", "data"), ("rerank", "results")])
+def test_an_answer_in_one_piece_is_timed_as_its_first_token(task: Task, results: str):
+    found = sent(whole({results: [{}, {}]}, pause=0.05), task=task, arrival=POOLING)
+    assert found.failure is None
+    assert (found.tokens, found.inter_token) == (0, None)
+    assert found.first_token is not None
+    assert 0.05 <= found.first_token <= found.total
+
+
+@pytest.mark.parametrize(
+    ("answer", "failure"),
+    [({"data": [{}]}, "incomplete"), ({"object": "list"}, "empty"), (["no object"], "empty")],
+)
+def test_an_answer_without_a_result_for_each_input_is_a_failure(answer: object, failure: str):
+    assert sent(whole(answer), task="embed", arrival=POOLING).failure == failure
+
+
+def test_the_request_brings_its_inputs():
+    asked = orjson.loads(body(POOLING, "embedder", "embed"))
+    assert asked == {"model": "embedder", "input": texts(POOLING), "encoding_format": "base64"}
+    asked = orjson.loads(body(POOLING, "reranker", "rerank"))
+    assert (asked["documents"], bool(asked["query"])) == (texts(POOLING), True)

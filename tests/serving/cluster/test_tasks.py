@@ -5,6 +5,7 @@ After a real update, which ends with the verify Job: it has asked each model for
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from openai.types.chat import ChatCompletionUserMessageParam
 
 from serving.scaling import external_metric
 from serving.tokens import claims, mint
+from stacks.load import from_file
 from tests.serving.cluster.environment import chat_alone
 from tests.serving.cluster.platform import STACK, Platform, updated
 
@@ -145,6 +147,27 @@ def test_the_verification_has_asked_for_every_task(platform: Platform):
         "model reranker: ranked two documents",
     ):
         assert line in log
+
+
+@pytest.mark.parametrize("model", ["embedder", "reranker"])
+def test_a_load_run_counts_every_answer(platform: Platform, model: str):
+    from local.load.report import report
+    from local.load.run import execute
+    from local.load.scenario import Phase, load_scenario
+    from local.load.target import find_target
+
+    scenario = load_scenario("embeddings").model_copy(
+        update={
+            "model": model,
+            "inputs": 3,
+            "phases": (Phase(name="only", seconds=3, requests_per_second=5),),
+        }
+    )
+    target = find_target(from_file(STACK, platform.configuration.parent), model)
+    found = report(asyncio.run(execute(scenario, target, lambda run: None)))
+    assert found.failures == {}
+    assert found.requests > 5
+    assert found.ttft.p50 is not None
 
 
 @pytest.mark.parametrize("model", ["embedder", "reranker"])
