@@ -59,13 +59,31 @@ and may have waited longer."""
 
 
 @dataclass(frozen=True)
+class InFlight:
+    """How busy a replica should be whose requests take many steps: so many run or wait in it."""
+
+    requests: float
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """How busy a replica should be that computes each input within one step.
+
+    vLLM sets its gauges after a step, when what was computed is no longer running, and at a load that is well
+    served nothing waits either. What such a replica does shows in its counters only.
+    """
+
+    prompt_tokens_per_second: float
+
+
+@dataclass(frozen=True)
 class ScaledModel:
     """A model whose signals are recorded.
 
     ttft_seconds, ttft_objective: the promise for the first token. max_num_seqs: requests that a replica
-    computes at once. target_batch: requests in a replica that the work rule aims at. first_tokens: waiting
-    requests that one replica can start within the promise. minimum: replicas at least; with 0 it may sleep.
-    warm_replicas: wanted beyond what load needs. interval_seconds: between two evaluations.
+    computes at once. target: what the work rule aims at in one replica. first_tokens: waiting requests that
+    one replica can start within the promise. minimum: replicas at least; with 0 it may sleep. warm_replicas:
+    wanted beyond what load needs. interval_seconds: between two evaluations.
     """
 
     name: str
@@ -73,7 +91,7 @@ class ScaledModel:
     ttft_seconds: float
     ttft_objective: float
     max_num_seqs: int
-    target_batch: float
+    target: InFlight | Throughput
     first_tokens: float
     minimum: int
     warm_replicas: int
@@ -253,8 +271,8 @@ def _triggers(model: ScaledModel) -> list[RecordingRule]:
     fills, at the number of requests to which one replica gives the first token in time. No request is
     counted twice: it either runs, and is in the first term, or waits, and is in the second.
 
-    work: all requests in the system over the number that one replica should have. It acts before anything
-    waits.
+    work: all requests in the system over the number that one replica should have, or what is computed over
+    what one replica should compute. It acts before anything waits.
 
     guard: ready + extra while first tokens come late although nothing was starting in the window that the
     lateness is measured over nor in the minute before it, and the window holds enough requests for one of
@@ -267,8 +285,6 @@ def _triggers(model: ScaledModel) -> list[RecordingRule]:
     nothing is known of them yet. A model that has just come up also counts as asked for: those who woke it
     have been told to come back.
     """
-    running = series("inference:requests_running:sum", model.name)
-    waiting = series("inference:queue_depth:sum", model.name)
     queue = series("inference:queue_depth_capacity:sum", model.name)
     occupied = series("inference:replicas_occupied:sum", model.name)
     desired = series("inference:desired_replicas:sum", model.name)
@@ -289,7 +305,7 @@ def _triggers(model: ScaledModel) -> list[RecordingRule]:
     spare = f" + {model.warm_replicas}" if model.warm_replicas > 0 else ""
     return [
         RecordingRule(QUEUE, f"{occupied} + {queue} / {_number(model.first_tokens)}{spare}"),
-        RecordingRule(WORK, f"({running} + {waiting}) / {_number(model.target_batch)}{spare}"),
+        RecordingRule(WORK, f"{_work(model)}{spare}"),
         RecordingRule(
             TTFT_GUARD,
             f"{ready} * (1 + {extra})"
@@ -305,6 +321,16 @@ def _triggers(model: ScaledModel) -> list[RecordingRule]:
         ),
         *wake,
     ]
+
+
+def _work(model: ScaledModel) -> str:
+    """Replicas that would be as busy as they should be with what there is to do."""
+    if isinstance(model.target, Throughput):
+        computed = series("inference:prompt_tokens:rate1m", model.name)
+        return f"{computed} / {_number(model.target.prompt_tokens_per_second)}"
+    running = series("inference:requests_running:sum", model.name)
+    waiting = series("inference:queue_depth:sum", model.name)
+    return f"({running} + {waiting}) / {_number(model.target.requests)}"
 
 
 def _le(edge: str) -> str:

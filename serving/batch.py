@@ -52,14 +52,14 @@ class ReplicaCapacity:
     max_num_seqs: requests that the engine computes at once; more wait. target_batch: requests in the system
     when the replica runs at TARGET_UTILIZATION. first_tokens: waiting requests to which a replica with free
     slots gives their first token within the objective. requests_per_second: at the batch; planned_rate: at
-    the target. lowest_itl_seconds, lowest_ttft_seconds: of a request that is alone; the first is None for
-    models that answer in one piece. basis, source: of the step time.
+    the target. lowest_itl_seconds, lowest_ttft_seconds: of a request that is alone. basis, source: of the
+    step time. target_batch and lowest_itl_seconds are None for models that answer in one piece.
     """
 
     latency_batch: float
     memory_batch: float
     max_num_seqs: int
-    target_batch: float
+    target_batch: float | None
     first_tokens: float
     requests_per_second: float
     lowest_itl_seconds: float | None

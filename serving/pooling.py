@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from math import ceil, exp
 
 from infra.accelerators import Accelerator
-from serving.batch import TARGET_UTILIZATION, ReplicaCapacity, memory_batch
+from serving.batch import ReplicaCapacity, memory_batch
 from serving.limits import default_running, default_step_tokens
 from serving.models import Model
 from serving.steps import ROOM_ABOVE_BATCH
@@ -84,7 +84,7 @@ def answering_capacity(
         latency_batch=latency_batch,
         memory_batch=in_memory,
         max_num_seqs=max_num_seqs,
-        target_batch=inputs_in_system(batch, timing.alpha_ms, each_ms, calls.inputs, kept),
+        target_batch=None,
         first_tokens=max(least, budget_ms / step_ms * batch),
         requests_per_second=kept * 1000 / service_ms,
         lowest_itl_seconds=None,
@@ -102,15 +102,3 @@ def utilization(slack_ms: float, service_ms: float, objective: float) -> float:
         late = middle * exp(-2 * (1 - middle) * max(slack_ms, 0.0) / service_ms)
         low, high = (middle, high) if late <= 1 - objective else (low, middle)
     return low
-
-
-def inputs_in_system(batch: float, alpha_ms: float, each_ms: float, inputs: int, kept: float) -> float:
-    """Inputs in a replica that runs at TARGET_UTILIZATION of what it can: being served, and waiting.
-
-    Served: b of b / (alpha + b S) = u B / (alpha + B S), or on average half of the call that is served.
-    Waiting: u^2 / (2 (1 - u)) calls, the mean of M/D/1. The emulator's scheduler had 0.7 to 1.7 times their
-    sum.
-    """
-    share = TARGET_UTILIZATION * kept
-    computed = share * batch * alpha_ms / (alpha_ms + (1 - share) * batch * each_ms)
-    return max(computed, share * inputs / 2) + inputs * share**2 / (2 * (1 - share))

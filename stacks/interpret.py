@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from math import ceil
 
 from dashboards.boards.scaling import BoardModel
-from dashboards.rules import ScaledModel
+from dashboards.rules import InFlight, ScaledModel, Throughput
 from infra.accelerators import accelerator
 from infra.scheduling import NodePool
+from serving.batch import ReplicaCapacity
 from serving.envoy.rate_limit import Rate, RateLimits
 from serving.packing import machines_needed
 from serving.replica import Adapter, Replica
@@ -129,12 +130,20 @@ def scaled_model(model: Model, pool: NodePool, interval_seconds: int) -> ScaledM
         ttft_seconds=model.slo.ttft.seconds,
         ttft_objective=model.slo.ttft.objective,
         max_num_seqs=capacity.max_num_seqs,
-        target_batch=capacity.target_batch,
+        target=_target(model, capacity),
         first_tokens=capacity.first_tokens,
         minimum=model.replicas.min,
         warm_replicas=model.warm_replicas,
         interval_seconds=interval_seconds,
     )
+
+
+def _target(model: Model, capacity: ReplicaCapacity) -> InFlight | Throughput:
+    """What the work rule aims at in one replica that has its planned rate."""
+    if capacity.target_batch is not None:
+        return InFlight(capacity.target_batch)
+    load = model.expected_load
+    return Throughput(capacity.planned_rate * load.inputs * load.prompt_tokens)
 
 
 def board_model(model: Model) -> BoardModel:

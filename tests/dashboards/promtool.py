@@ -51,6 +51,7 @@ def engine(
     waiting: str = constant(0),
     in_time: str = constant(0),
     all_first_tokens: str = constant(0),
+    prompt_tokens: str = constant(0),
 ) -> dict[str, str]:
     """One replica as Prometheus reads it. in_time: first tokens within 1 s."""
     labels = f'{OF_MODEL},model_name="chat",engine="0",pod="{pod}"'
@@ -63,7 +64,7 @@ def engine(
         f'vllm:num_requests_waiting_by_reason{{{labels},reason="deferred"}}': constant(0),
         f"vllm:kv_cache_usage_perc{{{labels}}}": constant(0),
         f"vllm:generation_tokens_total{{{labels}}}": constant(0),
-        f"vllm:prompt_tokens_total{{{labels}}}": constant(0),
+        f"vllm:prompt_tokens_total{{{labels}}}": prompt_tokens,
         f'{bucket}{{{labels},le="0.5"}}': constant(0),
         f'{bucket}{{{labels},le="1.0"}}': in_time,
         f'{bucket}{{{labels},le="+Inf"}}': all_first_tokens,

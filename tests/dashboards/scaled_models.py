@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from dashboards.rules import ScaledModel
+from dashboards.rules import InFlight, ScaledModel
 
 
 def scaled_model(**changes: Any) -> ScaledModel:
@@ -16,7 +16,7 @@ def scaled_model(**changes: Any) -> ScaledModel:
         ttft_seconds=1.0,
         ttft_objective=0.95,
         max_num_seqs=14,
-        target_batch=8.0,
+        target=InFlight(8.0),
         first_tokens=6.0,
         minimum=1,
         warm_replicas=0,

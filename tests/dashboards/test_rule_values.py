@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dashboards.rules import ScaledModel
+from dashboards.rules import ScaledModel, Throughput
 from dashboards.signals import HOLD, QUEUE, TTFT_GUARD, WAKE, WORK
 from tests.dashboards.promtool import OF_MODEL, Expected, arrivals, check, constant, engine, kubernetes
 from tests.dashboards.scaled_models import scaled_model
@@ -93,6 +93,13 @@ def test_series_that_a_router_copies_count_once(rules_give: Check):
 def test_work_is_all_requests_over_the_batch_that_is_aimed_at(rules_give: Check):
     given = {**TWO_READY, **engine("a", constant(14), constant(10)), **engine("b", constant(8))}
     rules_give(given, Expected(WORK, "5m", 32 / 8))
+
+
+def test_work_in_one_piece_is_what_was_computed_over_what_one_replica_is_planned_for(rules_give: Check):
+    # 36,000 prompt tokens per second in each of two, of which nothing runs when its step is over.
+    tokens = f"0+{36_000 * 15}x60"
+    given = {**TWO_READY, **engine("a", prompt_tokens=tokens), **engine("b", prompt_tokens=tokens)}
+    rules_give(given, Expected(WORK, "5m", 1.5), model=scaled_model(target=Throughput(48_000.0)))
 
 
 def test_the_queue_adds_to_the_replicas_in_use(rules_give: Check):

@@ -86,6 +86,7 @@ def test_what_is_kept_for_adapters_holds_no_requests():
 def test_a_given_batch_bounds_everything_that_follows():
     capacity = on_l4(max_num_seqs=4)
     assert capacity.max_num_seqs == 4
+    assert capacity.target_batch is not None
     assert capacity.target_batch < 4
     assert capacity.first_tokens == 4
     assert capacity.requests_per_second < on_l4().requests_per_second
@@ -105,6 +106,7 @@ def test_an_objective_that_one_request_breaks_gives_a_batch_below_one():
 )
 def test_numbers_are_positive_and_ordered(prompt: int, output: int, itl: float, ttft: float):
     capacity = on_l4(Requests(prompt, output, ttft, itl))
+    assert capacity.target_batch is not None
     assert 0 < capacity.target_batch <= capacity.max_num_seqs
     assert capacity.planned_rate < capacity.requests_per_second
     assert capacity.first_tokens <= capacity.max_num_seqs

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from dashboards.rules import Throughput
+from stacks.interpret import node_pool, scaled_model
 from stacks.load import parse
 from stacks.plan import make_plan
 from stacks.plan.text import lines
@@ -40,6 +42,17 @@ def test_a_model_that_answers_in_one_piece_is_planned(model: dict[str, Any]):
     assert small.tokens.total_usd > 0
     assert small.fit.fits
     assert any("$ per million tokens" in line for line in lines(plan))
+
+
+def test_a_replica_should_compute_the_tokens_of_its_planned_rate():
+    values = answering()
+    values["models"][0]["expected_load"]["inputs"] = 10
+    values["models"][0]["slo"]["ttft"]["seconds"] = 1
+    stack = parse(values, "test")
+    found = scaled_model(stack.models[0], node_pool(stack.pool("l4"), stack), 15)
+    # docs/tasks.md: 7.44 requests/s of 10 texts of 400 tokens.
+    assert isinstance(found.target, Throughput)
+    assert found.target.prompt_tokens_per_second == pytest.approx(7.44 * 10 * 400, rel=0.001)
 
 
 @pytest.mark.parametrize(
