@@ -15,9 +15,11 @@ import pytest
 from openai import BadRequestError, OpenAI, PermissionDeniedError
 from openai.types.chat import ChatCompletionUserMessageParam
 
+from dashboards.signals import WORK, series
 from serving.scaling import external_metric
 from serving.tokens import claims, mint
 from stacks.load import from_file
+from tests.deployment import eventually
 from tests.serving.cluster.environment import chat_alone
 from tests.serving.cluster.platform import STACK, Platform, updated
 
@@ -150,7 +152,7 @@ def test_the_verification_has_asked_for_every_task(platform: Platform):
 
 
 @pytest.mark.parametrize("model", ["embedder", "reranker"])
-def test_a_load_run_counts_every_answer(platform: Platform, model: str):
+def test_a_load_run_counts_every_answer_and_is_seen_as_work(platform: Platform, model: str):
     from local.load.report import report
     from local.load.run import execute
     from local.load.scenario import Phase, load_scenario
@@ -168,6 +170,8 @@ def test_a_load_run_counts_every_answer(platform: Platform, model: str):
     assert found.failures == {}
     assert found.requests > 5
     assert found.ttft.p50 is not None
+    # Nothing runs or waits by now: the work rule sees what was computed.
+    eventually(lambda: platform.query(f"{series(WORK, model)} > 0"), f"work of {model}")
 
 
 @pytest.mark.parametrize("model", ["embedder", "reranker"])
