@@ -26,6 +26,7 @@ from infra.warm_nodes import WARM_NODES_NAMESPACE, WarmNodes, WarmNodesArgs
 from serving.engines import vllm
 from serving.envoy.authentication import Authentication
 from serving.envoy.listeners import HTTP_PORT, HTTPS_PORT
+from serving.envoy.memory import MIB
 from serving.flows import flows
 from serving.gateway import Gateway, GatewayArgs, config_maps
 from serving.images import IMAGES, image
@@ -57,7 +58,6 @@ from stacks.preconditions import check_gateway, check_models, local_cluster
 from stacks.problems import StackError
 
 ROOT = Path(__file__).resolve().parent.parent
-MIB = 1024 * 1024
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local.engine.refusal import Refused
-from serving.fit.adapters import DEFAULT_RANK, DEFAULT_SLOTS, AdapterSlots
+from serving.fit.adapters import AdapterSlots
 
 CONFIGURATION = "adapter_config.json"
 FIELDS = {"name", "path", "base_model_name", "is_3d_lora_weight"}
@@ -44,10 +44,8 @@ def adapter_slots(flags: argparse.Namespace) -> AdapterSlots | None:
     """What the engine keeps memory for, whether an adapter is loaded or not; None without --enable-lora."""
     if flags.enable_lora is not True:
         return None
-    return AdapterSlots(
-        DEFAULT_SLOTS if flags.max_loras is None else flags.max_loras,
-        DEFAULT_RANK if flags.max_lora_rank is None else int(flags.max_lora_rank),
-    )
+    rank = None if flags.max_lora_rank is None else int(flags.max_lora_rank)
+    return AdapterSlots.given(flags.max_loras, rank)
 
 
 def adapter_settings(flags: argparse.Namespace, served_names: Sequence[str]) -> Adapters | None:

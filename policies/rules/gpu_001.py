@@ -15,7 +15,7 @@ from policies.objects import Resource
 from policies.pods import Pod, pod_of, pod_owners, pod_subjects
 from policies.rule import Report, Rule, Settings
 from serving.fit import FitRequest, fit
-from serving.fit.adapters import DEFAULT_RANK, DEFAULT_SLOTS, AdapterSlots
+from serving.fit.adapters import AdapterSlots
 from serving.models import MODELS, Model
 from serving.names import MODEL_ANNOTATION
 from serving.staging.layout import MODEL_PATH
@@ -104,8 +104,7 @@ def _adapters(command: EngineCommand) -> AdapterSlots | None:
     """What the engine keeps memory for."""
     if "enable_lora" not in command.arguments:
         return None
-    slots, rank = command.whole("max_loras"), command.whole("max_lora_rank")
-    return AdapterSlots(DEFAULT_SLOTS if slots is None else slots, DEFAULT_RANK if rank is None else rank)
+    return AdapterSlots.given(command.whole("max_loras"), command.whole("max_lora_rank"))
 
 
 def _context(command: EngineCommand) -> int | None:

@@ -135,10 +135,10 @@ local function after_number(text, at)
     local sign = byte(text, at + 1)
     at = after_digits(text, (sign == PLUS or sign == MINUS) and at + 2 or at + 1)
   end
-  if at ~= nil and at - first > MAX_NUMBER then
+  if at == nil or at - first > MAX_NUMBER then
     return nil
   end
-  if at ~= nil and (b == 101 or b == 69 or at - first > 300) then
+  if b == 101 or b == 69 or at - first > 300 then
     local number = tonumber(sub(text, first, at - 1))
     return number > -math.huge and number < math.huge and at or nil
   end

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from serving.envoy.documents import Document, socket_address, typed, watched_file
 from serving.envoy.listeners import ADMIN_CLUSTER, ADMIN_PORT, metrics_listener
-from serving.envoy.memory import MEMORY_MIB
+from serving.envoy.memory import MEMORY_MIB, MIB
 
 LISTENERS_FILE = "listeners.yaml"
 CLUSTERS_FILE = "clusters.yaml"
@@ -32,7 +32,7 @@ def bootstrap(memory_mib: int = MEMORY_MIB) -> Document:
     """
     heap = typed(
         "extensions.resource_monitors.fixed_heap.v3.FixedHeapConfig",
-        max_heap_size_bytes=int(HEAP_SHARE * memory_mib * 1024 * 1024),
+        max_heap_size_bytes=int(HEAP_SHARE * memory_mib * MIB),
     )
     connections = typed(
         "extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",

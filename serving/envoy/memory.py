@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+MIB = 2**20
+
 MEMORY_MIB = 1024
 """Limit of a gateway pod. Envoy itself takes about 70 MiB, 20,000 connections take 400. The rest is for
 bodies, which are collected whole, and stand there four times while they are read (request_body.py)."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from serving.envoy.documents import Document
-from serving.envoy.memory import TEAM_SHARE
+from serving.envoy.memory import MIB, TEAM_SHARE
 from serving.envoy.rate_limit import TEAM, by_team, team_buckets
 
 FILTER = "upload_limit"
@@ -25,8 +25,6 @@ AT_ONCE_SHARE = 0.25
 
 KNOWN, UNKNOWN = "known", "unknown"
 """Names of a team's two buckets."""
-
-MIB = 2**20
 
 
 def upload_limit_filter(max_request_bytes: int, memory_mib: int) -> Document:

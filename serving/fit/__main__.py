@@ -18,7 +18,7 @@ from rich.console import Console
 from infra.accelerators import accelerator
 from infra.choices import UnknownNameError
 from infra.machines import machine
-from serving.fit.adapters import DEFAULT_RANK, DEFAULT_SLOTS, LORA_RANKS, AdapterSlots
+from serving.fit.adapters import LORA_RANKS, AdapterSlots
 from serving.fit.advice import cheapest_alternative
 from serving.fit.explain import show_answer, show_sum
 from serving.fit.fit import fit
@@ -134,10 +134,7 @@ def _adapters(options: argparse.Namespace) -> AdapterSlots | None:
     """Either option asks for room; the other then has the engine's default."""
     if options.max_loras is None and options.max_lora_rank is None:
         return None
-    return AdapterSlots(
-        DEFAULT_SLOTS if options.max_loras is None else options.max_loras,
-        DEFAULT_RANK if options.max_lora_rank is None else options.max_lora_rank,
-    )
+    return AdapterSlots.given(options.max_loras, options.max_lora_rank)
 
 
 def _model(name_or_path: str) -> Model:

@@ -45,6 +45,11 @@ class AdapterSlots:
     slots: int
     rank: int
 
+    @classmethod
+    def given(cls, slots: int | None, rank: int | None) -> AdapterSlots:
+        """What these options ask for; of those left out, the engine's default."""
+        return cls(DEFAULT_SLOTS if slots is None else slots, DEFAULT_RANK if rank is None else rank)
+
     @property
     def text(self) -> str:
         return f"{self.slots} adapter{'s' if self.slots > 1 else ''} of rank {self.rank}"
