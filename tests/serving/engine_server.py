@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from tests.listening import listening
+
 
 @dataclass
 class Engine:
@@ -89,12 +91,8 @@ def serving() -> Iterator[Engine]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     engine.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield engine
-    finally:
-        engine.proceed.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with listening(server):
+        try:
+            yield engine
+        finally:
+            engine.proceed.set()

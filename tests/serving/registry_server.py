@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlparse
 
 from local.cluster.certificates import issue
+from tests.listening import listening
 
 TOKEN = "anonymous"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -55,16 +56,12 @@ def running_registry(folder: Path) -> Iterator[Registry]:
     context.load_cert_chain(folder / "tls.crt", folder / "tls.key")
     server.socket = context.wrap_socket(server.socket, server_side=True)
     registry.host = f"localhost:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    try:
-        yield registry
-    finally:
-        if registry.silent is not None:
-            registry.silent.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with listening(server):
+        try:
+            yield registry
+        finally:
+            if registry.silent is not None:
+                registry.silent.set()
 
 
 def _handler(registry: Registry) -> type[BaseHTTPRequestHandler]:

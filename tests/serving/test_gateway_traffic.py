@@ -17,6 +17,7 @@ import pytest
 
 from serving.gateway import DRAIN_SCRIPT
 from serving.served import ServedModel
+from tests.listening import listening
 from tests.serving.engine_server import Engine, serving
 from tests.serving.gateway_process import AUTHORIZATION, JSON, Gateway, running, validate
 
@@ -312,20 +313,15 @@ def test_a_pod_that_never_listened_to_clients_waits_for_nobody():
         def do_POST(self) -> None:
             self.do_GET()
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Admin) as admin:
-        thread = threading.Thread(target=admin.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        environment = {
-            **os.environ,
-            "ENVOY_ADMIN": f"127.0.0.1:{admin.server_address[1]}",
-            "DRAIN_MINIMUM_SECONDS": "0",
-            "DRAIN_MAXIMUM_SECONDS": "60",
-        }
-        try:
-            done = subprocess.run(["bash", str(DRAIN_SCRIPT)], env=environment, timeout=10, check=False)
-        finally:
-            admin.shutdown()
-            thread.join()
+    admin = ThreadingHTTPServer(("127.0.0.1", 0), Admin)
+    environment = {
+        **os.environ,
+        "ENVOY_ADMIN": f"127.0.0.1:{admin.server_address[1]}",
+        "DRAIN_MINIMUM_SECONDS": "0",
+        "DRAIN_MAXIMUM_SECONDS": "60",
+    }
+    with listening(admin):
+        done = subprocess.run(["bash", str(DRAIN_SCRIPT)], env=environment, timeout=10, check=False)
     assert done.returncode == 0
 
 

@@ -5,17 +5,14 @@ from __future__ import annotations
 import http.client
 import json
 from collections.abc import Iterator
-from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.envoy.rate_limit import Rate, RateLimits, bucket
-from serving.tokens import EVERY_MODEL, claims, mint
 from tests.serving.engine_server import Engine
-from tests.serving.gateway_process import Gateway, running
-from tests.stacks.signing import KEY
+from tests.serving.gateway_process import Gateway, authorization, running
 
 LIMITS = RateLimits(Rate(0.01, 3), {"batch": Rate(0.01, 5)})
 
@@ -28,13 +25,12 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> Iterato
 
 
 def asked(gateway: Gateway, team: str) -> http.client.HTTPResponse:
-    token = mint(KEY, claims(team, "test", [EVERY_MODEL], (), timedelta(hours=1)))
     connection = http.client.HTTPConnection(gateway.clients, timeout=20)
     connection.request(
         "POST",
         "/v1/chat/completions",
         json.dumps({"model": "chat"}),
-        {"Content-Type": "application/json", "Authorization": f"Bearer {token}", "Connection": "close"},
+        {"Content-Type": "application/json", **authorization(team), "Connection": "close"},
     )
     return connection.getresponse()
 

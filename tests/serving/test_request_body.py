@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from serving.served import ServedModel
 from tests.serving.engine_server import Engine
 from tests.serving.fuzz.requests import bodies
-from tests.serving.gateway_process import JSON, Gateway, running
+from tests.serving.gateway_process import JSON, Gateway, memory_mib, running
 
 LIMIT = 17 * 1024 * 1024
 MEMORY_MIB = 8192
@@ -194,20 +194,15 @@ def test_what_passes_is_what_a_strict_parser_reads(gateway: Gateway, body: bytes
         assert code == (200 if named == "chat" else 404)
 
 
-def peak_mib(gateway: Gateway) -> float:
-    status = Path(f"/proc/{gateway.process.pid}/status").read_text(encoding="ascii")
-    return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM:"))
-
-
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak as Linux shows it")
 @pytest.mark.parametrize("item", ["0,", "{},", '"",'])
 def test_a_body_of_many_values_takes_a_few_times_its_length(tmp_path: Path, engine: Engine, item: str):
     body = f'{{"model": "chat", "x": [{item * ((16 << 20) // len(item))}0]}}'.encode()
     with running(tmp_path, {"chat": [engine.port]}, LIMIT, memory_mib=MEMORY_MIB) as gateway:
-        before = peak_mib(gateway)
+        before = memory_mib(gateway, "VmHWM")
         assert status(gateway, body) == 200
         # 4 times here; a document in memory takes 90 times.
-        assert peak_mib(gateway) - before < 10 * 16
+        assert memory_mib(gateway, "VmHWM") - before < 10 * 16
 
 
 @pytest.mark.parametrize(

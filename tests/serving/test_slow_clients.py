@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.serving.gateway_process import JSON, Gateway, running
+from tests.serving.gateway_process import JSON, Gateway, memory_mib, running
 from tests.serving.recording_server import recording
 
 SLOW_READERS = 1000
@@ -72,13 +72,6 @@ async def answered(address: str, model: str) -> float:
     return time.monotonic() - began
 
 
-def memory_mib(process: int) -> float:
-    (line,) = (
-        line for line in Path(f"/proc/{process}/status").read_text().splitlines() if line.startswith("VmRSS")
-    )
-    return int(line.split()[1]) / 1024
-
-
 @pytest.mark.traffic
 @pytest.mark.timeout(120)
 def test_others_are_answered_beside_two_thousand_slow_clients(gateway: Gateway, record_property: object):
@@ -99,9 +92,9 @@ def test_others_are_answered_beside_two_thousand_slow_clients(gateway: Gateway, 
             await asyncio.sleep(1)
             seconds = [await answered(address, "chat") for _ in range(REQUESTS)]
             seconds += await asyncio.gather(*(answered(address, "chat") for _ in range(REQUESTS)))
-            return seconds, memory_mib(gateway.process.pid)
+            return seconds, memory_mib(gateway, "VmRSS")
 
-    before = memory_mib(gateway.process.pid)
+    before = memory_mib(gateway, "VmRSS")
     seconds, memory = asyncio.run(run())
     print(
         f"{SLOW_READERS} slow readers and {HALF_OPEN} half-open requests: {len(seconds)} others answered, "

@@ -8,19 +8,16 @@ import json
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.envoy.memory import MEMORY_MIB, TEAM_SHARE
-from serving.envoy.upload_limit import BODY_SECONDS, MIB, upload_bucket
-from serving.tokens import EVERY_MODEL, claims, mint
+from serving.envoy.memory import MEMORY_MIB, MIB, TEAM_SHARE
+from serving.envoy.upload_limit import BODY_SECONDS, upload_bucket
 from tests.serving.engine_server import Engine
-from tests.serving.gateway_process import Gateway, running
-from tests.stacks.signing import KEY
+from tests.serving.gateway_process import Gateway, authorization, memory_mib, running
 
 LIMIT = 16 * MIB
 HALF_SENT = 60
@@ -35,8 +32,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> Iterato
 
 
 def headers(team: str) -> dict[str, str]:
-    token = mint(KEY, claims(team, "test", [EVERY_MODEL], (), timedelta(hours=1)))
-    return {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
+    return {"Content-Type": "application/json", **authorization(team)}
 
 
 def answered(gateway: Gateway, team: str) -> int:
@@ -56,12 +52,7 @@ def begun(gateway: Gateway, team: str, framing: str) -> socket.socket:
     return connection
 
 
-def resident_mib(gateway: Gateway) -> float:
-    text = Path(f"/proc/{gateway.process.pid}/statm").read_text(encoding="ascii")
-    return int(text.split()[1]) * 4096 / MIB
-
-
-@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads memory as Linux shows it")
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads memory as Linux shows it")
 @pytest.mark.parametrize(
     ("team", "framing", "piece"),
     [
@@ -73,7 +64,7 @@ def resident_mib(gateway: Gateway) -> float:
 def test_half_sent_bodies_of_one_team_leave_room_for_others(
     gateway: Gateway, team: str, framing: str, piece: bytes
 ):
-    before = resident_mib(gateway)
+    before = memory_mib(gateway, "VmRSS")
 
     def half_sent(_: int) -> socket.socket:
         connection = begun(gateway, team, framing)
@@ -84,7 +75,7 @@ def test_half_sent_bodies_of_one_team_leave_room_for_others(
     with contextlib.ExitStack() as connections, ThreadPoolExecutor(HALF_SENT) as senders:
         for connection in senders.map(half_sent, range(HALF_SENT)):
             connections.enter_context(connection)
-        assert resident_mib(gateway) - before < TEAM_SHARE * MEMORY_MIB
+        assert memory_mib(gateway, "VmRSS") - before < TEAM_SHARE * MEMORY_MIB
         assert answered(gateway, f"others-{team}") == 200
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -13,6 +12,7 @@ import pytest
 
 from infra.machines import SHAPES
 from infra.prices.gcp import quotes
+from tests.listening import listening
 
 
 def sku(
@@ -69,14 +69,8 @@ def catalog() -> Iterator[tuple[str, list[list[dict[str, Any]]], list[str]]]:
             return
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with listening(server):
         yield f"http://127.0.0.1:{server.server_port}", pages, tokens
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def test_a_machine_costs_the_sum_of_its_parts(catalog):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from local.engine.weights import model_in
 from local.hub.server import Hub
 from serving.staging.layout import MANIFEST
 from serving.staging.stager.__main__ import stage
+from tests.listening import listening
 from tests.local.engine.conftest import launch, quick_engine
 
 MODEL, REVISION = "Qwen/Qwen3-8B", "b968826d9c46dd6066d109eabc6255188de91218"
@@ -21,12 +21,9 @@ MODEL, REVISION = "Qwen/Qwen3-8B", "b968826d9c46dd6066d109eabc6255188de91218"
 
 @pytest.fixture(scope="module")
 def hub() -> Iterator[str]:
-    with Hub(0) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
+    server = Hub(0)
+    with listening(server):
         yield server.url
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture

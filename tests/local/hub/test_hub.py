@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +14,7 @@ import pytest
 from local.hub.repository import repository
 from local.hub.server import Hub
 from serving.models import MODELS
+from tests.listening import listening
 
 REVISION = "a" * 40
 MODEL = "Qwen/Qwen3-8B"
@@ -23,13 +23,9 @@ SHARD = "model-00001-of-00002.safetensors"
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[httpx.Client]:
-    with Hub(0) as hub:
-        thread = threading.Thread(target=hub.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        with httpx.Client(base_url=hub.url, trust_env=False) as connection:
-            yield connection
-        hub.shutdown()
-        thread.join()
+    hub = Hub(0)
+    with listening(hub), httpx.Client(base_url=hub.url, trust_env=False) as connection:
+        yield connection
 
 
 def info(client: httpx.Client, model: str = MODEL) -> dict[str, Any]:

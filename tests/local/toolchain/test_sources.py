@@ -3,7 +3,6 @@ from __future__ import annotations
 import hashlib
 import io
 import tarfile
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -15,6 +14,7 @@ import pytest
 from local.toolchain import sources
 from local.toolchain.catalogue import Release, Tool
 from local.toolchain.sources import ReleaseSites, ToolFailure
+from tests.listening import listening
 
 
 def script(folder: Path, name: str, answer: str) -> Path:
@@ -67,12 +67,8 @@ def site(tmp_path: Path) -> Iterator[str]:
     (folder / "SUMS").write_text(f"{'0' * 64}  other.tar.gz\n{archive}  tiny.tar.gz\n")
     (folder / "WRONG").write_text(f"{'0' * 64}  tiny.tar.gz\n")
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with listening(server):
+        yield f"http://127.0.0.1:{server.server_port}"
 
 
 def test_a_plain_release_is_verified_and_executable(tiny: Tool, site: str, tmp_path: Path) -> None:

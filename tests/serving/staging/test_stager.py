@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,6 +24,7 @@ from serving.staging.stager import files, folder, hub
 from serving.staging.stager.download import choose, from_hub
 from serving.staging.stager.files import File, Interrupted, Refused
 from serving.staging.stager.hub import Repository
+from tests.listening import listening
 
 MODEL = "Qwen/Qwen3-8B"
 REVISION = "b968826d9c46dd6066d109eabc6255188de91218"
@@ -32,14 +32,8 @@ REVISION = "b968826d9c46dd6066d109eabc6255188de91218"
 
 @contextmanager
 def serving(server: ThreadingHTTPServer) -> Iterator[str]:
-    with server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with listening(server):
+        yield f"http://127.0.0.1:{server.server_port}"
 
 
 @pytest.fixture(scope="module")

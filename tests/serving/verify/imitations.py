@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,6 +21,7 @@ from serving.verify.job import PROGRAM
 from serving.verify.verifier.gateway import Gateway
 from serving.verify.verifier.refusals import GARBAGE_TOKEN
 from serving.verify.verifier.settings import Model, Service, Settings, variables
+from tests.listening import listening
 
 SERVICE = Service("gateway", "gateway", "app.kubernetes.io/name=gateway")
 CHAT = Model(
@@ -89,14 +89,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def _listening(handler: type[_Handler]) -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    with listening(server):
+        yield f"http://127.0.0.1:{server.server_port}"
 
 
 @dataclass
