@@ -6,7 +6,7 @@ MIB = 2**20
 
 MEMORY_MIB = 1024
 """Limit of a gateway pod. Envoy itself takes about 70 MiB, 20,000 connections take 400. The rest is for
-bodies, which are collected whole, and stand there four times while they are read (request_body.py)."""
+bodies, which are collected whole, and stand there three times while they are read (request_body.py)."""
 
 TEAM_SHARE = 0.25
 """Part of it that the unfinished bodies of one team may fill (upload_limit.py)."""
