@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from local.engine.engine_loop import Choice, Request
+from local.engine.request import Choice, Request
 
 DONE = b"data: [DONE]\n\n"
 

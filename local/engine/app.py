@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.applications import Starlette
@@ -31,7 +32,7 @@ from local.engine.settings import Engine, Server
 from local.engine.streaming import EventStream, Stream, events
 from local.engine.tokens import BYTES_PER_TOKEN, text_prompt
 from local.engine.version import ENGINE_VERSION, emulator_facts
-from local.engine.waiting import CALLER_LEFT_STATUS, admit, finished
+from local.engine.waiting import CALLER_LEFT_STATUS, check_open, enter, finished, look_first
 
 
 class Routes:
@@ -78,13 +79,15 @@ class Routes:
 
     async def generate(self, http: HttpRequest, asked: GenerationRequest, answer: answers.Answer) -> Response:
         model = self.check_model(asked.model)
+        look_first(self.loop, 1 if asked.choices == 0 else asked.choices)
         asked.check()
         if asked.choices > self.server.max_choices:
             raise too_many_choices(asked.choices, self.server.max_choices)
         prompts = asked.prompts()
+        check_open(self.loop)
         adapter = model if model in self.adapters else None
         request = planned_request(asked, prompts, self.engine, adapter)
-        admit(self.loop, request)
+        await self.loop.render(request)
         identity = http.headers.get("x-request-id") or asked.request_id or answers.new_identity()
         head = answers.Head(model, f"{answer.prefix}-{identity}", self.fingerprint)
         echoes = echoed_texts(asked)
@@ -100,7 +103,9 @@ class Routes:
                 prompt_details=self.server.prompt_details,
                 interval=self.server.stream_interval,
             )
-            return EventStream(events(stream, request), lambda: self.loop.abort(request), {})
+            entering = partial(enter, self.loop, request)
+            return EventStream(events(stream, request, entering), lambda: self.loop.abort(request), {})
+        enter(self.loop, request)
         if not await finished(http, self.loop, request):
             return Response(status_code=CALLER_LEFT_STATUS)
         hidden = is_echo_only(asked)
@@ -166,6 +171,7 @@ class Routes:
 
     async def tokenize(self, http: HttpRequest) -> Response:
         body = await json_body(http)
+        check_open(self.loop)
         if isinstance(body, dict) and "messages" in body:
             prompt = parsed(ChatRequest, body).prompts()[0]
         elif isinstance(body, dict) and isinstance(body.get("prompt"), str):

@@ -9,67 +9,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 
 from local.engine import scheduler
+from local.engine.admission import (
+    RENDERING_SECONDS,
+    EngineDead,
+    QueueFull,
+    ShuttingDown,
+    bound_reached,
+)
+from local.engine.faults import Fault
 from local.engine.metrics import EngineMetrics, Finished
-from local.engine.reply import ReplyText, StopHit
+from local.engine.request import Choice, Request
 from local.engine.settings import Engine, Server
 
 CATCH_UP_SECONDS = 0.02
 """How long steps may run without letting the connections write: below what a reader notices."""
-
-
-class QueueFull(Exception):
-    """A bound of the queue is reached; `bound` is the name under which vLLM counts it."""
-
-    def __init__(self, bound: str) -> None:
-        super().__init__(bound)
-        self.bound = bound
-
-
-class ShuttingDown(Exception):
-    """The engine takes no new requests because it is finishing its last ones."""
-
-
-@dataclass(slots=True, eq=False)
-class Choice:
-    """One reply of a request, and its times on the engine's clock.
-
-    An embedding or a score is one too, without a token; its first and last token are when it was computed.
-    reason: how it ends, stop or length; stop: the stop string that ends it, if one does.
-    """
-
-    sequence: scheduler.Sequence
-    reply: ReplyText
-    reason: str
-    stop: StopHit | None
-    scheduled: float = 0.0
-    first_token: float = 0.0
-    last_token: float = 0.0
-    aborted: bool = False
-
-    @property
-    def finished(self) -> bool:
-        return self.sequence.phase is scheduler.Phase.FINISHED
-
-
-@dataclass(slots=True, eq=False)
-class Request:
-    """What a caller asked for: its choices, and the event that says one of them has advanced."""
-
-    choices: Sequence[Choice]
-    max_tokens: int | None
-    arrived: float = 0.0
-    queued: float = 0.0
-    advanced: asyncio.Event = field(default_factory=asyncio.Event)
-
-    @property
-    def finished(self) -> bool:
-        return all(choice.finished for choice in self.choices)
 
 
 class EngineLoop:
@@ -102,24 +62,62 @@ class EngineLoop:
         self._idle = asyncio.Event()
         self._idle.set()
         self._closed = False
+        self._hanging = False
+        self._dead = False
 
-    def check_admission(self, choices: int) -> None:
-        """Raises QueueFull if `choices` more replies exceed a bound of the queue, ShuttingDown while
-        draining."""
+    @property
+    def dead(self) -> bool:
+        return self._dead
+
+    def check_open(self) -> None:
+        """Raises ShuttingDown while draining: vLLM then has no thread that could tokenize a prompt."""
         if self._closed:
             raise ShuttingDown
-        bound = self._server.max_queued_requests
-        if bound is not None and len(self._choices) + choices > bound:
-            self._reject("max_num_queued_reqs")
-        bound = self._server.max_queued_tokens
-        if bound is not None:
-            queued = sum(s.prompt_tokens for s in self._choices if not s.generated)
-            if queued >= bound:
-                self._reject("max_num_queued_tokens")
+
+    def check_admission(self, choices: int) -> None:
+        """vLLM's first look, before a response begins: raises QueueFull if `choices` more replies exceed a
+        bound of the queue, EngineDead after a crash."""
+        if self._dead:
+            raise EngineDead
+        reached = bound_reached(self._server, self._choices, choices)
+        if reached is not None:
+            self._count_rejection(reached)
+            raise QueueFull(reached)
+
+    async def render(self, request: Request) -> None:
+        """Lets the time pass in which vLLM renders the prompt, where another request may use it."""
+        request.arrived = self._clock()
+        if self._server.max_queued_requests is not None or self._server.max_queued_tokens is not None:
+            await asyncio.sleep(RENDERING_SECONDS)
+
+    def enter(self, request: Request) -> None:
+        """vLLM's second look, as each prompt of a request is added, and the queue.
+
+        Raises QueueFull if not all of them fit; then the whole request is given up, and every prompt that
+        was refused counts. Raises EngineDead after a crash.
+        """
+        if self._dead:
+            raise EngineDead
+        each = len(request.choices) // request.prompts
+        entered = 0
+        tokens = 0
+        refused: str | None = None
+        for first in request.choices[::each]:
+            reached = bound_reached(self._server, self._choices, each, entered, tokens)
+            if reached is None:
+                entered += each
+                tokens += each * first.sequence.prompt_tokens
+            else:
+                refused = reached
+                self._count_rejection(reached)
+        if refused is not None:
+            raise QueueFull(refused)
+        self.submit(request)
 
     def submit(self, request: Request) -> None:
-        """Queues a request that `check_admission` has let in."""
-        request.arrived = self._clock()
+        """Queues a request that has been let in."""
+        if not request.arrived:
+            request.arrived = self._clock()
         request.queued = request.arrived + self.engine.timing.request_ms / 1000
         for choice in request.choices:
             self._choices[choice.sequence] = (request, choice)
@@ -131,6 +129,8 @@ class EngineLoop:
         """Gives up what is left of a request, because its caller is gone."""
         if request in self._arrivals:
             self._arrivals.remove(request)
+            request.queued = 0.0
+        if not request.queued:  # the scheduler does not know it
             for choice in request.choices:
                 choice.sequence.phase = scheduler.Phase.FINISHED
         for choice in request.choices:
@@ -141,23 +141,36 @@ class EngineLoop:
         self._show_load()
 
     async def drain(self, timeout: float) -> int:
-        """Takes no new requests and waits for the last ones; aborts what is left. Returns how many that
-        was."""
+        """Takes no new requests and waits for the last ones. Returns how many are left after `timeout`."""
         self._closed = True
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._idle.wait(), timeout)
+        return len({request for request, _ in self._choices.values()})
+
+    def abort_all(self) -> int:
+        """Takes no new requests and ends those there are. Returns how many those were."""
+        self._closed = True
         left = {request for request, _ in self._choices.values()}
         for request in left:
             self.abort(request)
             request.advanced.set()
         return len(left)
 
+    def hang(self) -> None:
+        """Takes no step any more."""
+        self._hanging = True
+        self._work.set()
+
     async def run(self) -> None:
-        """Steps for as long as the process lives."""
+        """Steps for as long as the engine lives, or for ever if it hangs."""
         while True:
             if not self.scheduler.has_work:
                 await self._wait_for_arrival()
             self._queue_arrivals()
+            if self._dead:
+                return
+            if self._hanging:
+                await asyncio.Event().wait()
             if not self.scheduler.has_work:
                 continue
             step = self.scheduler.schedule()
@@ -181,8 +194,22 @@ class EngineLoop:
 
     def _queue_arrivals(self) -> None:
         while self._arrivals and self._arrivals[0].queued <= self._now:
-            for choice in self._arrivals.popleft().choices:
+            request = self._arrivals.popleft()
+            for choice in request.choices:
                 self.scheduler.add(choice.sequence)
+            if request.fault is not None:
+                self._fail(request.fault)
+
+    def _fail(self, fault: Fault) -> None:
+        if fault is Fault.KILL:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if fault is Fault.HANG:
+            self._hanging = True
+            return
+        self._dead = True
+        for request, _ in self._choices.values():
+            request.failed = True
+            request.advanced.set()
 
     async def _let_pass(self, end: float) -> None:
         """Waits until the step is over; when it already is, lets others run only now and then."""
@@ -252,7 +279,6 @@ class EngineLoop:
             self._metrics.load(len(self.scheduler.running), waiting, self.scheduler.pool.usage)
             self._metrics.adapters(self.scheduler.running, self.scheduler.waiting)
 
-    def _reject(self, bound: str) -> None:
+    def _count_rejection(self, bound: str) -> None:
         if self._metrics is not None:
             self._metrics.rejections[bound].inc()
-        raise QueueFull(bound)

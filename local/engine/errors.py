@@ -27,16 +27,18 @@ class ApiError(Exception):
         self.message = message
         self.parameter = parameter
 
+    @property
+    def body(self) -> dict[str, object]:
+        fields = {"message": self.message, "type": self.kind, "param": self.parameter, "code": self.status}
+        return {"error": fields}
+
     def response(self) -> Response:
-        body = {
-            "error": {
-                "message": self.message,
-                "type": self.kind,
-                "param": self.parameter,
-                "code": self.status,
-            }
-        }
-        return json_response(body, self.status)
+        return json_response(self.body, self.status)
+
+    def event(self) -> bytes:
+        """In a stream that has begun. With spaces, as vLLM 0.32.0 writes only this event; so does 0.33.0,
+        but for chat, where there are none."""
+        return f"data: {json.dumps(self.body)}\n\n".encode()
 
 
 def json_response(body: object, status: int = 200) -> Response:
@@ -82,6 +84,16 @@ def queue_full(bound: str) -> ApiError:
 def shutting_down() -> ApiError:
     """vLLM 0.32 answers this, in these words, between SIGTERM and the end of its last request."""
     return ApiError(500, "InternalServerError", "cannot schedule new futures after shutdown")
+
+
+def engine_dead() -> ApiError:
+    """What vLLM 0.32.0 answers when the process that computes has died. 0.33.0 says instead "The server had
+    an error while processing your request."."""
+    return ApiError(
+        500,
+        "InternalServerError",
+        "EngineCore encountered an issue. See stack trace (above) for the root cause.",
+    )
 
 
 def not_json(body: bytes) -> ApiError:

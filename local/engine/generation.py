@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from local.engine.engine_loop import Choice, Request
 from local.engine.errors import bad_request, bad_value
+from local.engine.faults import fault_in
 from local.engine.protocol import GenerationRequest
 from local.engine.reply import ReplyText, drawn_length, first_stop, mix
+from local.engine.request import Choice, Request
 from local.engine.scheduler import Sequence
 from local.engine.settings import Engine
 from local.engine.tokens import Prompt
@@ -35,7 +36,8 @@ def planned_request(
             lengths = planned_lengths(asked, prompt, key, engine)
             choices.append(_choice(asked, prompt, ReplyText(key), lengths, engine, adapter))
             limit = lengths.limit
-    return Request(choices=choices, max_tokens=limit)
+    fault = next((found for prompt in prompts if (found := fault_in(prompt.content)) is not None), None)
+    return Request(choices=choices, max_tokens=limit, prompts=len(prompts), fault=fault)
 
 
 def check_lengths(asked: GenerationRequest, prompt: Prompt, engine: Engine) -> None:

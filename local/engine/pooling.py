@@ -10,11 +10,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, RootModel
 
-from local.engine.engine_loop import Choice, Request
 from local.engine.errors import ApiError, bad_request, bad_value, not_emulated
+from local.engine.faults import fault_in
 from local.engine.pooling_settings import Pooling
 from local.engine.protocol import TokenId
 from local.engine.reply import ReplyText
+from local.engine.request import Choice, Request
 from local.engine.scheduler import Sequence as EngineSequence
 from local.engine.settings import Engine
 from local.engine.tokens import BYTES_PER_TOKEN, Prompt, text_prompt, token_prompt
@@ -227,7 +228,8 @@ def planned(prompts: Sequence[Prompt], asked: PoolingRequest, engine: Engine) ->
         keys = prompt.block_keys(engine.block_size) if engine.prefix_caching else []
         sequence = EngineSequence(max(1, tokens), 0, keys[: tokens // engine.block_size])
         choices.append(Choice(sequence, ReplyText(0), "stop", None))
-    return Request(choices=choices, max_tokens=None)
+    fault = next((found for prompt in prompts if (found := fault_in(prompt.content)) is not None), None)
+    return Request(choices=choices, max_tokens=None, prompts=len(prompts), fault=fault)
 
 
 def _too_long(prompt: Prompt, longest: int) -> ApiError:

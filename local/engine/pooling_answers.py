@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from local.engine.embeddings import embedding, relevance
-from local.engine.engine_loop import Request
 from local.engine.pooling import EmbeddingRequest, PoolingRequest, RerankRequest
 from local.engine.pooling_settings import Pooling
+from local.engine.request import Request
 from local.engine.tokens import Prompt
 
 

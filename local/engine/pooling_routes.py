@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from local.engine import answers, pooling_answers
 from local.engine.bodies import json_body, parsed
-from local.engine.engine_loop import EngineLoop, Request
+from local.engine.engine_loop import EngineLoop
 from local.engine.errors import ApiError, json_response
 from local.engine.pooling import (
     EmbeddingRequest,
@@ -21,9 +21,10 @@ from local.engine.pooling import (
     planned,
 )
 from local.engine.pooling_settings import Pooling
+from local.engine.request import Request
 from local.engine.settings import Engine, Server
 from local.engine.tokens import Prompt
-from local.engine.waiting import CALLER_LEFT_STATUS, admit, finished
+from local.engine.waiting import CALLER_LEFT_STATUS, check_open, enter, finished, look_first
 
 Handler = Callable[[HttpRequest], Awaitable[Response]]
 
@@ -107,8 +108,11 @@ class PoolingRoutes:
         self, http: HttpRequest, prompts: Sequence[Prompt], asked: PoolingRequest
     ) -> Request | None:
         """The request once the engine has read all its prompts; None if the caller left before."""
+        look_first(self.loop, 1)
+        check_open(self.loop)
         request = planned(prompts, asked, self.engine)
-        admit(self.loop, request)
+        await self.loop.render(request)
+        enter(self.loop, request)
         return request if await finished(http, self.loop, request) else None
 
 

@@ -10,8 +10,9 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from local.engine.answers import DONE, Answer, Head, event, usage
-from local.engine.engine_loop import Request
+from local.engine.errors import ApiError, engine_dead
 from local.engine.generation import choice_text
+from local.engine.request import Request
 
 
 @dataclass(frozen=True)
@@ -33,14 +34,27 @@ class Stream:
     interval: int
 
 
-async def events(stream: Stream, request: Request) -> AsyncIterator[bytes]:
-    """The events of a reply, several choices interleaved, ending with [DONE]."""
+async def events(stream: Stream, request: Request, enter: Callable[[], None]) -> AsyncIterator[bytes]:
+    """The events of a reply, several choices interleaved, ending with [DONE].
+
+    enter: adds the request to the engine. What is refused only then is told in an event, as in vLLM: the
+    response, with status 200, has begun.
+    """
+    try:
+        enter()
+    except ApiError as error:
+        yield error.event()
+        yield DONE
+        return
     sent = [0] * len(request.choices)
     open_choices = set(range(len(request.choices)))
     opened = False
     while open_choices:
         await request.advanced.wait()
         request.advanced.clear()
+        if request.failed:
+            yield engine_dead().event()
+            break
         if not opened:
             opened = True
             for index in range(len(request.choices)):
@@ -63,7 +77,7 @@ async def events(stream: Stream, request: Request) -> AsyncIterator[bytes]:
                     chunk["system_fingerprint"] = stream.head.fingerprint
             sent[index] = end
             yield _event(stream, request, chunk)
-    if stream.usage_at_end:
+    if stream.usage_at_end and not request.failed:
         counts = usage(request, stream.prompts, stream.prompt_details)
         yield event(stream.answer.closing(stream.head, counts))
     yield DONE

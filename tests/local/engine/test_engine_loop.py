@@ -8,9 +8,11 @@ from collections.abc import Awaitable, Callable
 import pytest
 from prometheus_client import CollectorRegistry
 
-from local.engine.engine_loop import Choice, EngineLoop, QueueFull, Request, ShuttingDown
+from local.engine.admission import QueueFull, ShuttingDown
+from local.engine.engine_loop import EngineLoop
 from local.engine.metrics import EngineMetrics
 from local.engine.reply import ReplyText
+from local.engine.request import Choice, Request
 from local.engine.scheduler import Sequence
 from tests.local.engine.conftest import quick_engine
 
@@ -174,19 +176,31 @@ def test_a_drain_finishes_what_runs_and_takes_nothing_new():
         loop.submit(asked)
         draining = asyncio.ensure_future(loop.drain(5))
         await asyncio.sleep(0)
+        loop.check_admission(1)  # the bounds are looked at first, then there is nothing to tokenize with
         with pytest.raises(ShuttingDown):
-            loop.check_admission(1)
+            loop.check_open()
         assert await draining == 0
         assert asked.choices[0].sequence.generated == 30
 
     with_loop(body)
 
 
-def test_a_drain_that_takes_too_long_aborts():
+def test_a_drain_that_takes_too_long_leaves_requests_alone():
     async def body(loop: EngineLoop, registry: CollectorRegistry) -> None:
         asked = request(output=1500)
         loop.submit(asked)
         assert await loop.drain(0.05) == 1
+        assert not asked.finished
+
+    with_loop(body)
+
+
+def test_an_abort_ends_them():
+    async def body(loop: EngineLoop, registry: CollectorRegistry) -> None:
+        asked = request(output=1500)
+        loop.submit(asked)
+        await asyncio.sleep(0.02)
+        assert loop.abort_all() == 1
         assert asked.finished
         assert asked.choices[0].aborted
 

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from local.engine.engine_loop import Request
 from local.engine.errors import ApiError
 from local.engine.generation import choice_text, planned_request
 from local.engine.protocol import ChatRequest, CompletionRequest, GenerationRequest
+from local.engine.request import Request
 from tests.local.engine.conftest import quick_engine
 
 ENGINE, _ = quick_engine()

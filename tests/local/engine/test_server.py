@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import httpx
 import openai
 import pytest
 
-from tests.local.engine.conftest import HTTP, Emulator, StartEmulator, end, launch, wait_until_serving
+from tests.local.engine.conftest import HTTP, Emulator, end, launch, wait_until_serving
 
 HI: list = [{"role": "user", "content": "Say hello."}]
 
@@ -131,40 +130,6 @@ def test_it_says_what_it_is(emulator: Emulator):
     assert "EMULATOR" in log
     assert "timing     estimated" in log
     assert "cold start scaled by 0" in log
-
-
-def test_sigterm_lets_running_requests_finish_and_refuses_new_ones(start_emulator: StartEmulator):
-    started = start_emulator("--shutdown-timeout", "20")
-    replies: list[httpx.Response] = []
-    body = {"prompt": "x", "max_tokens": 100}
-
-    def ask() -> None:
-        replies.append(HTTP.post(f"{started.url}/v1/completions", json=body, timeout=20))
-
-    asking = threading.Thread(target=ask)
-    asking.start()
-    started.wait_for("vllm:num_requests_running", 1)
-    started.process.send_signal(signal.SIGTERM)
-    time.sleep(0.1)
-    refused = HTTP.post(f"{started.url}/v1/completions", json=body)
-    assert refused.status_code == 500
-    assert refused.json()["error"]["message"] == "cannot schedule new futures after shutdown"
-    assert HTTP.get(f"{started.url}/health").status_code == 200
-    asking.join()
-    assert replies[0].json()["usage"]["completion_tokens"] == 100
-    assert started.process.wait(timeout=10) == 0
-
-
-def test_sigterm_without_a_timeout_aborts(start_emulator: StartEmulator):
-    started = start_emulator()
-    body = {"prompt": "x", "max_tokens": 2000, "stream": True}
-    with HTTP.stream("POST", f"{started.url}/v1/completions", json=body, timeout=10) as response:
-        lines = response.iter_lines()
-        next(lines)
-        started.process.send_signal(signal.SIGTERM)
-        rest = [line for line in lines if line]
-    assert '"finish_reason":"abort"' in rest[-2]
-    assert started.process.wait(timeout=10) == 0
 
 
 def test_the_port_opens_only_when_the_engine_is_ready(tmp_path: Path):
