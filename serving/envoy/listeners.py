@@ -16,7 +16,7 @@ from serving.envoy.memory import MEMORY_MIB
 from serving.envoy.metadata import filter_state_filter
 from serving.envoy.model_list import model_list_filter
 from serving.envoy.rate_limit import rate_limit_filter
-from serving.envoy.request_body import body_filter
+from serving.envoy.request_body import body_filter, collecting_filter
 from serving.envoy.routes import ROUTES
 from serving.envoy.tls import transport_socket
 from serving.envoy.upload_limit import BODY_SECONDS, upload_limit_filter
@@ -128,12 +128,7 @@ def _clients(max_request_bytes: int, memory_mib: int) -> Document:
             rate_limit_filter(),
             upload_limit_filter(max_request_bytes, memory_mib),
             model_list_filter(),
-            {
-                "name": "envoy.filters.http.buffer",
-                "typed_config": typed(
-                    "extensions.filters.http.buffer.v3.Buffer", max_request_bytes=max_request_bytes
-                ),
-            },
+            collecting_filter(max_request_bytes),
             body_filter(),
             filter_state_filter(),
             models_filter(),

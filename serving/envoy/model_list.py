@@ -14,6 +14,7 @@ from serving.envoy.authorization import allows, open_to_every_token
 from serving.envoy.documents import Document, typed
 from serving.envoy.lua import LUA
 from serving.envoy.paths import MODELS_PATH
+from serving.envoy.request_body import uncollected
 from serving.served import ServedModel
 from serving.tokens import EVERY_MODEL
 
@@ -42,6 +43,7 @@ def model_list(models: Sequence[ServedModel]) -> Iterator[Document]:
         "match": {"path": MODELS_PATH, **get},
         "typed_per_filter_config": {
             **open_to_every_token(),
+            **uncollected(),
             FILTER: typed(LUA_PER_ROUTE, source_code={"inline_string": script}),
         },
         "direct_response": {"status": 500},
@@ -49,7 +51,7 @@ def model_list(models: Sequence[ServedModel]) -> Iterator[Document]:
     for name, right in rights(models):
         yield {
             "match": {"path": f"{MODELS_PATH}/{name}", **get, "dynamic_metadata": [allows(right)]},
-            "typed_per_filter_config": open_to_every_token(),
+            "typed_per_filter_config": {**open_to_every_token(), **uncollected()},
             "direct_response": {"status": 200, "body": {"inline_string": _entry(name)}},
             "response_headers_to_add": [
                 {

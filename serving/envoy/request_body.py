@@ -9,14 +9,33 @@ script that fails sets nothing, and the request is refused.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from serving.envoy.documents import Document
+from serving.envoy.documents import Document, typed
 from serving.envoy.lua import lua_filter
 
 SCRIPT = Path(__file__).parent.parent / "data" / "request_body.lua"
 
 FILTER = "request_body"
+
+COLLECTOR = "envoy.filters.http.buffer"
+"""Name of the filter that collects the body."""
+
+
+def collecting_filter(max_request_bytes: int) -> Document:
+    """The filter for the listener that collects the body, right before body_filter()."""
+    buffer = typed("extensions.filters.http.buffer.v3.Buffer", max_request_bytes=max_request_bytes)
+    return {"name": COLLECTOR, "typed_config": buffer}
+
+
+def uncollected() -> Mapping[str, Document]:
+    """`typed_per_filter_config` of a route that answers by the headers alone: no body is waited for.
+
+    Judged by the route that the headers lead to: once the body is read, another route changes nothing.
+    """
+    off = typed("config.route.v3.FilterConfig", disabled=True)
+    return {COLLECTOR: off, FILTER: off}
 
 
 def body_filter() -> Document:

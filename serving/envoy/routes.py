@@ -29,11 +29,14 @@ from serving.envoy.full_queue import MODEL_HEADER
 from serving.envoy.metadata import METADATA, MODEL, PROBLEM, PROMPT_CACHE_KEY, filter_state, present
 from serving.envoy.model_list import model_list
 from serving.envoy.paths import DOES, MODELS_PATH, REFUSED_FAMILIES, TASK_PATHS, all_paths, any_of
+from serving.envoy.request_body import uncollected
 from serving.served import ServedModel
 
 ROUTES = "gateway"
 """Name of the route configuration, by which the listener asks for it."""
 
+
+NOT_JSON = "The body must be JSON with a string 'model' (Content-Type: application/json)."
 
 NOT_FOR_ENGINES = [
     # Keys, wherever a client may put them, and cookies.
@@ -128,10 +131,12 @@ def _by_model(models: Sequence[ServedModel]) -> Document:
                     code="invalid_body",
                     param="model",
                 ),
+                # Reason enough are the headers of these: no body is waited for.
+                *_refusals_of_bodies(),
                 _refusal(
                     {"prefix": "/"},
                     400,
-                    "The body must be JSON with a string 'model' (Content-Type: application/json).",
+                    NOT_JSON,
                     code="invalid_body",
                     param="model",
                 ),
@@ -197,16 +202,41 @@ def _routes_to(
         }
 
 
+def _refusals_of_bodies() -> Iterator[Document]:
+    """By their headers, of what the body's reader would not read either."""
+    other_type = {
+        "name": "content-type",
+        "string_match": {"prefix": "application/json", "ignore_case": True},
+        "treat_missing_header_as_empty": True,
+        "invert_match": True,
+    }
+    yield _refusal_at_once(
+        {"prefix": "/", "headers": [other_type]}, 400, NOT_JSON, code="invalid_body", param="model"
+    )
+    encoded = {
+        "name": "content-encoding",
+        "string_match": {"exact": "identity"},
+        "invert_match": True,
+    }
+    yield _refusal_at_once(
+        {"prefix": "/", "headers": [encoded]},
+        400,
+        "Send the body as it is, without Content-Encoding.",
+        code="invalid_body",
+        param="model",
+    )
+
+
 def _refusals_of_paths() -> Iterator[Document]:
-    yield _refusal(
+    yield _refusal_at_once(
         {"safe_regex": {"regex": any_of((*all_paths(), MODELS_PATH))}},
         405,
         f"Use POST for {', '.join(all_paths())}; GET for {MODELS_PATH}.",
         code="method_not_allowed",
     )
     for family, reason in REFUSED_FAMILIES.items():
-        yield _refusal({"prefix": family}, 404, reason, code="unknown_url")
-    yield _refusal(
+        yield _refusal_at_once({"prefix": family}, 404, reason, code="unknown_url")
+    yield _refusal_at_once(
         {"prefix": "/"},
         404,
         f"Unknown path. Served here: {', '.join((*all_paths(), MODELS_PATH))}.",
@@ -218,6 +248,14 @@ def _first_of(routes: Iterable[Document]) -> Document:
     """What a tree leads to: the first of these routes that matches."""
     found = typed("config.route.v3.RouteList", routes=list(routes))
     return {"action": {"name": "routes", "typed_config": found}}
+
+
+def _refusal_at_once(
+    match: Mapping[str, object], status: int, message: str, code: str, param: str | None = None
+) -> Document:
+    """A refusal for which the headers are reason enough: no byte of the body is kept, or waited for."""
+    refusal = _refusal(match, status, message, code, param)
+    return {**refusal, "typed_per_filter_config": {**open_to_every_token(), **uncollected()}}
 
 
 def _refusal(

@@ -2,9 +2,11 @@
 
 A body is collected before it is read, so what a team has sent and not finished stands in memory, for as long
 as a body may take. A bucket for each team, filled by the second and emptied by the length that a request
-announces, bounds that: a full bucket and what flows in meanwhile are the team's share of the pod. A request
-that announces no length (chunked), or a very long one, counts as the longest body, in a second bucket of
-the same size: a team that uses both takes two shares. Each pod has its own.
+announces, bounds that: a full bucket and what flows in meanwhile are the team's share of the pod. Any method
+counts: whoever sends chooses it.
+
+A request that announces no length (chunked), or a very long one, counts as the longest body, in a second
+bucket of the same size: a team that uses both takes two shares. Each pod has its own.
 """
 
 from __future__ import annotations
@@ -37,13 +39,16 @@ def upload_limit_filter(max_request_bytes: int, memory_mib: int) -> Document:
     digits = len(str(bucket.at_once)) - 1
     # Not a length of 0: with nothing to count Envoy refuses the request.
     known = {
-        "actions": [by_team(), _length(f"0*[1-9][0-9]{{0,{digits - 1}}}", KNOWN)],
+        "actions": [by_team(), _header("content-length", f"0*[1-9][0-9]{{0,{digits - 1}}}", KNOWN)],
         "hits_addend": {"format": "%REQ(CONTENT-LENGTH)%"},
     }
-    unknown = {
-        "actions": [by_team(), _length(f"0*[0-9]{{1,{digits}}}", UNKNOWN, invert_match=True)],
-        "hits_addend": {"number": max_request_bytes},
-    }
+    unknown = [
+        {"actions": [by_team(), found], "hits_addend": {"number": max_request_bytes}}
+        for found in (
+            _header("content-length", f"0*[1-9][0-9]{{{digits},}}", UNKNOWN),
+            _unannounced(UNKNOWN),
+        )
+    ]
     descriptors = [
         {
             "entries": [{"key": TEAM}, {"key": "header_match", "value": length}],
@@ -51,7 +56,7 @@ def upload_limit_filter(max_request_bytes: int, memory_mib: int) -> Document:
         }
         for length in (KNOWN, UNKNOWN)
     ]
-    config = team_buckets(FILTER, rate_limits=[known, unknown], descriptors=descriptors)
+    config = team_buckets(FILTER, rate_limits=[known, *unknown], descriptors=descriptors)
     return {"name": FILTER, "typed_config": config}
 
 
@@ -77,13 +82,18 @@ def upload_bucket(max_request_bytes: int, memory_mib: int) -> UploadBucket:
     return UploadBucket(int(at_once), int(max(share - at_once, max_request_bytes) / BODY_SECONDS))
 
 
-def _length(regex: str, bucket: str, *, invert_match: bool = False) -> Document:
-    """Picks a bucket for requests with a body whose Content-Length is like this; for none, it is empty."""
-    length = {
-        "name": "content-length",
-        "string_match": {"safe_regex": {"regex": regex}},
-        "treat_missing_header_as_empty": True,
-        "invert_match": invert_match,
-    }
+def _header(name: str, regex: str, bucket: str) -> Document:
+    """Picks a bucket for requests whose header is like this."""
+    found = {"name": name, "string_match": {"safe_regex": {"regex": regex}}}
+    return {"header_value_match": {"descriptor_value": bucket, "headers": [found]}}
+
+
+def _unannounced(bucket: str) -> Document:
+    """Picks a bucket for bodies of no announced length.
+
+    Envoy takes away Transfer-Encoding, so these look like requests without a body. Whatever is not POST is
+    answered by its headers, and no byte of such a body is kept (request_body.uncollected()).
+    """
     post = {"name": ":method", "string_match": {"exact": "POST"}}
-    return {"header_value_match": {"descriptor_value": bucket, "headers": [post, length]}}
+    no_length = {"name": "content-length", "present_match": False}
+    return {"header_value_match": {"descriptor_value": bucket, "headers": [post, no_length]}}
