@@ -22,6 +22,7 @@ from local.paths import BIN, JWKS, ROOT, STATE
 from local.pulumi import install
 from local.token import STACK, authorization, ensure_key, token, with_own_files
 from local.toolchain.obtain import Toolchain, obtain
+from serving.verify.verifier.streams import Progress, StreamError, read, without_token
 from stacks.load import from_file
 
 PERSON = "me"
@@ -151,16 +152,14 @@ def _first_tokens(console: Console, gateway: str) -> None:
             }
             with client.stream("POST", "/v1/chat/completions", json=body) as answer:
                 answer.raise_for_status()
-                for line in answer.iter_lines():
-                    if line.startswith("data: {") and json.loads(line[6:])["choices"][0]["delta"].get(
-                        "content"
-                    ):
-                        console.print(
-                            f"{model}: first token after {(time.monotonic() - started) * 1000:.0f} ms"
-                        )
-                        break
-                else:
-                    raise DeployError(f"model {model} answered without a token")
+                progress = Progress()
+                try:
+                    read((line.encode() for line in answer.iter_lines()), progress)
+                except StreamError as error:
+                    raise DeployError(f"model {model}: {error}") from None
+            if progress.first is None:
+                raise DeployError(f"model {model}: {without_token(progress)}")
+            console.print(f"{model}: first token after {(progress.first - started) * 1000:.0f} ms")
 
 
 def environment() -> dict[str, str]:

@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from local.affinity_benchmark.servers import MODEL, POLICIES, POLICY_HEADER, Platform, Policy
 from local.affinity_benchmark.workload import CASES, Case, Session, sessions
+from serving.verify.verifier.streams import TOKEN_FIELDS
 
 ANSWER_SECONDS = 120.0
 COUNTERS = (
@@ -127,7 +128,7 @@ def _has_text(line: bytes) -> bool:
     if not line.startswith(b"data: {"):
         return False
     choices = json.loads(line.removeprefix(b"data: "))["choices"]
-    return bool(choices and choices[0]["delta"].get("content"))
+    return bool(choices) and any(choices[0]["delta"].get(name) for name in TOKEN_FIELDS)
 
 
 async def _counters(client: aiohttp.ClientSession, ports: Sequence[int]) -> list[dict[str, float]]:

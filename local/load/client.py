@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from dataclasses import dataclass
 from typing import Literal
@@ -147,30 +148,41 @@ class Client:
             raise _Failed("cut off", f"{type(error).__name__}: {error}", again) from None
 
 
+_TOKEN = re.compile(
+    rb'"(?:content|reasoning|reasoning_content|refusal)": ?"[^"]|"(?:tool_calls|function_call)": ?(?:\[ ?)?\{'
+)
+"""Something that the model has written, be it text, a thought or a call of a tool. A regular expression,
+because JSON would cost more than reading. Inside a text each quotation mark is escaped, so none can match."""
+_ERROR = re.compile(rb'data: ?\{ ?"(?:error": ?[{"]|object": ?"error")')
+_USAGE = re.compile(rb'"usage": ?\{')
+
+
 async def _read_stream(answer: aiohttp.ClientResponse, progress: _Progress) -> None:
     assert progress.gaps is not None
     done = False
+    pieces = 0
+    counted: int | None = None
     async for line in answer.content:
-        if not line.startswith(b"data: "):
+        if not line.startswith(b"data:"):
             continue
-        if line.startswith(b"data: [DONE]"):
+        if line.startswith((b"data: [DONE]", b"data:[DONE]")):
             done = True
             break
-        if line.startswith(b'data: {"error"'):
-            raise _Failed("error in stream", line[6:206].decode(errors="replace").strip())
-        # The usage event and the opening one carry no token. No JSON here: it would cost more than reading.
-        if b'"usage":{' in line:
-            progress.tokens = orjson.loads(line[6:])["usage"]["completion_tokens"]
-            continue
-        if b'"content":""' in line or b'"content":' not in line:
-            continue
-        now = time.monotonic()
-        if progress.first_token is None:
-            progress.first_token = now
-        else:
-            progress.gaps.append(now - progress.last_token)
-        progress.last_token = now
-        progress.tokens += 1
+        if _ERROR.match(line):
+            raise _Failed("error in stream", line[5:205].decode(errors="replace").strip())
+        written = _TOKEN.search(line) is not None
+        if _USAGE.search(line):
+            counted = orjson.loads(line[5:])["usage"]["completion_tokens"]
+        # The opening event carries no token; one that only counts does where a parser held all of them back.
+        if written or (counted and progress.first_token is None):
+            now = time.monotonic()
+            if progress.first_token is None:
+                progress.first_token = now
+            else:
+                progress.gaps.append(now - progress.last_token)
+            progress.last_token = now
+        pieces += 1 if written else 0
+        progress.tokens = pieces if counted is None else counted
     if not done:
         raise _Failed("cut off", f"the stream ended after {progress.tokens} tokens without [DONE]")
     if progress.first_token is None:

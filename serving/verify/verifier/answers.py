@@ -6,13 +6,13 @@ import http.client
 import json
 import math
 import time
-from collections.abc import Iterator
 from typing import Any
 
 from .error_answers import explain, look
 from .failed import Failed
 from .gateway import COMPLETIONS, Answer, Gateway, completion
 from .settings import Model
+from .streams import Progress, StreamError, read, without_token
 
 
 def check_answer(gateway: Gateway, model: Model) -> str:
@@ -25,37 +25,25 @@ def check_answer(gateway: Gateway, model: Model) -> str:
 
 
 def check_completion(gateway: Gateway, model: Model) -> str:
-    """A streamed completion, token by token, to its end."""
+    """A streamed completion, token by token, to its end. A thought counts as text does: with few tokens a
+    thinking model gets no further."""
     began = time.monotonic()
-    first = None
-    pieces = 0
-    finished = False
+    progress = Progress()
     with gateway.stream(COMPLETIONS, completion(model.asked_as)) as reply:
         try:
             if reply.status != 200:
                 raise _refused(gateway, model, Answer(reply.status, reply.read()))
-            for event in events(reply):
-                if event == "[DONE]":
-                    finished = True
-                    break
-                if json.loads(event)["choices"][0]["delta"].get("content"):
-                    pieces += 1
-                    first = time.monotonic() if first is None else first
+            read(reply, progress)
         except (OSError, http.client.HTTPException) as error:
-            raise _failed(model, f"the stream broke off after {pieces} pieces ({error})") from None
-        except (ValueError, LookupError, TypeError, AttributeError):
-            raise _failed(model, "the stream is not OpenAI's") from None
-    if first is None or not finished:
-        reason = "without a token" if first is None else "without [DONE]"
-        raise _failed(model, f"the stream ended {reason}")
-    return f"model {model.name}: streamed {pieces} pieces, the first after {first - began:.2f} s"
-
-
-def events(reply: http.client.HTTPResponse) -> Iterator[str]:
-    """Data of each server-sent event."""
-    for line in reply:
-        if line.startswith(b"data:"):
-            yield line[len(b"data:") :].decode().strip()
+            raise _failed(model, f"the stream broke off after {progress.pieces} pieces ({error})") from None
+        except StreamError as error:
+            raise _failed(model, str(error)) from None
+    if progress.first is None:
+        raise _failed(model, without_token(progress))
+    if not progress.finished:
+        raise _failed(model, "the stream ended without [DONE]")
+    waited = progress.first - began
+    return f"model {model.name}: streamed {progress.pieces} pieces, the first after {waited:.2f} s"
 
 
 def check_embedding(gateway: Gateway, model: Model) -> str:

@@ -92,6 +92,12 @@ class Gateway:
 
 
 def completion(model: str) -> bytes:
-    """Body of a short request for a streamed reply."""
-    message = {"role": "user", "content": "Say hello."}
-    return json.dumps({"model": model, "messages": [message], "max_tokens": 16, "stream": True}).encode()
+    """Body of a short request for a streamed reply, with the engine's own count of its tokens at the end."""
+    asked = {
+        "model": model,
+        "messages": [{"role": "user", "content": "Say hello."}],
+        "max_tokens": 16,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    return json.dumps(asked).encode()

@@ -15,6 +15,8 @@ from local.load.arrivals import Arrival
 from local.load.bodies import PATHS, body, texts
 from local.load.client import Client, Outcome
 from serving.served import Task
+from tests.serving.verify.streamed import DONE as STREAM_DONE
+from tests.serving.verify.streamed import EMPTY, ERRORS, ROLE, WRITTEN, Form, chunk, usage
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -82,6 +84,31 @@ def test_events_of_several_tokens_count_as_the_engine_counted():
     found = sent(streams(event("a"), event("b c"), USAGE, DONE, pause=0.02))
     assert found.tokens == 3
     assert found.inter_token == pytest.approx(found.gaps[0] / 2)
+
+
+@pytest.mark.parametrize("written", WRITTEN.values(), ids=WRITTEN.keys())
+@pytest.mark.parametrize("space", ["", " "])
+def test_whatever_a_model_writes_is_a_token(written: dict[str, object], space: str):
+    found = sent(streams(Form(space=space).lines([chunk(ROLE), chunk(written), chunk(written), STREAM_DONE])))
+    assert (found.failure, found.tokens, len(found.gaps)) == (None, 2, 1)
+
+
+@pytest.mark.parametrize("empty", EMPTY.values(), ids=EMPTY.keys())
+def test_nothing_written_is_no_token(empty: dict[str, object]):
+    assert sent(streams(Form().lines([chunk(empty), STREAM_DONE]))).failure == "empty"
+
+
+def test_tokens_that_a_parser_holds_back_are_counted_by_the_engine():
+    found = sent(streams(Form().lines([chunk(ROLE), chunk({}, "length"), usage(16), STREAM_DONE])))
+    assert (found.failure, found.tokens) == (None, 16)
+    assert found.first_token is not None
+
+
+@pytest.mark.parametrize(("error", "words"), ERRORS.values(), ids=ERRORS.keys())
+def test_an_error_in_a_stream_is_a_failure_with_its_text(error: str, words: str):
+    found = sent(streams(Form().lines([error, STREAM_DONE])))
+    assert found.failure == "error in stream"
+    assert words.partition(" ")[0].strip('{"') in found.detail
 
 
 @pytest.mark.parametrize(

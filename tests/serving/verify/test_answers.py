@@ -13,6 +13,7 @@ from serving.verify.verifier.answers import check_answer
 from serving.verify.verifier.failed import Failed
 from serving.verify.verifier.settings import Task
 from tests.serving.verify.imitations import CHAT, GOOD, UNKNOWN, Reply, gateway, stream
+from tests.serving.verify.streamed import DONE, ERRORS, ROLE, WRITTEN, Form, chunk, usage
 
 LOOK = "look: kubectl -n inference get pods -l app.kubernetes.io/name=chat"
 NEAR_AND_FAR = [{"index": 1, "relevance_score": 0.9}, {"index": 0, "relevance_score": 0.1}]
@@ -66,14 +67,26 @@ def test_each_task_has_its_path(tmp_path: Path, task: Task, reply: Reply, path: 
         (Reply(200, b"data: not json\n\n"), "the stream is not OpenAI's"),
         (Reply(200, b"data: null\n\n"), "the stream is not OpenAI's"),
         (Reply(200, b"data: \xff\n\n"), "the stream is not OpenAI's"),
-        (Reply(200, b'data: {"choices": []}\n\n'), "the stream is not OpenAI's"),
+        (Reply(200, b'data: {"choices": []}\n\n'), "the stream ended without a token"),
         (Reply(200, b""), "the stream ended without a token"),
+        (Reply(200, b'{"object": "chat.completion"}'), "the answer is not a stream of events"),
+        *(
+            (Reply(200, Form().lines([event, DONE])), f"the engine reports an error in the stream: {words}")
+            for event, words in ERRORS.values()
+        ),
     ],
 )
 def test_a_wrong_stream(tmp_path: Path, reply: Reply, expected: str):
     line = failure(tmp_path, "generate", reply)
     assert expected in line
     assert line.endswith(LOOK)
+
+
+@pytest.mark.parametrize("written", WRITTEN.values(), ids=WRITTEN.keys())
+def test_a_model_that_only_thinks_or_calls_a_tool_answers(tmp_path: Path, written: dict[str, object]):
+    events = [chunk(ROLE), *[chunk(written)] * 16, chunk({}, "length"), usage(16), DONE]
+    line = said(tmp_path, "generate", Reply(200, Form(newline="\r\n").lines(events)))
+    assert line.startswith("model chat: streamed 16 pieces, the first after ")
 
 
 def test_a_stream_that_breaks_off(tmp_path: Path):
