@@ -301,7 +301,9 @@ def _triggers(model: ScaledModel) -> list[RecordingRule]:
     extra = f"clamp_max({GUARD_EXTRA_PER_BURN} * {burn}, {GUARD_EXTRA_MAXIMUM})"
     asked_for = f"{arrivals} > bool 0"
     just_up = f"({ready} > bool 0) * (min_over_time({ready}[{WAKE_GRACE_SECONDS}s]) == bool 0)"
-    wake = [RecordingRule(WAKE, f"({asked_for}) + {just_up} > bool 0")] if model.minimum == 0 else []
+    # Without kube-state-metrics nothing has just come up, but who asks is still known.
+    awake = f"({asked_for}) + ({just_up} or 0 * {arrivals}) > bool 0"
+    wake = [RecordingRule(WAKE, awake)] if model.minimum == 0 else []
     spare = f" + {model.warm_replicas}" if model.warm_replicas > 0 else ""
     return [
         RecordingRule(QUEUE, f"{occupied} + {queue} / {_number(model.first_tokens)}{spare}"),

@@ -9,6 +9,8 @@ from typing import Literal
 import pulumi
 import pulumi_kubernetes as k8s
 
+from infra.kubernetes_version import KubernetesVersion
+
 
 @dataclass(frozen=True)
 class NodeClass:
@@ -138,6 +140,7 @@ class Cluster:
     """A cluster that models can be put on.
 
     provider: for every Kubernetes resource; nothing else decides which cluster is changed.
+    kubernetes: its release; None where it is not known before the update. What a release drops is left out.
     node_class: what Karpenter's node pools refer to.
     entrance: how the gateway is reached from outside.
     system_node_selector: where pods without a GPU run.
@@ -150,6 +153,7 @@ class Cluster:
 
     name: str
     provider: k8s.Provider
+    kubernetes: KubernetesVersion | None
     node_class: NodeClass
     entrance: Entrance
     system_node_selector: Mapping[str, str]

@@ -27,6 +27,7 @@ from infra.cluster import (
     Surroundings,
     WeightsStorage,
 )
+from infra.kubernetes_version import LOCAL_RELEASE
 from infra.machines import Machine, machines_of
 from infra.scheduling import GPU_RESOURCE, NODE_POOL_LABEL
 
@@ -172,6 +173,7 @@ class LocalCluster(pulumi.ComponentResource):
         self.cluster = Cluster(
             name=name,
             provider=provider,
+            kubernetes=LOCAL_RELEASE,
             node_class=NODE_CLASS,
             # On loopback: nobody outside this machine reaches it.
             entrance=Entrance("LoadBalancer", annotations={}, hostname=None, tls="none"),

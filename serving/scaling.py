@@ -14,6 +14,7 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from dashboards import signals
 from infra.cluster import Cluster
+from infra.kubernetes_version import KubernetesVersion, has_configurable_tolerance
 from serving.names import INFERENCE_NAMESPACE, labels
 
 POLLING_SECONDS = 5
@@ -22,6 +23,12 @@ milliseconds, and a client waits for the answer."""
 
 FAILURES_BEFORE_FALLBACK = 3
 """Failed queries in a row before KEDA answers in Prometheus' place. Until then the HPA changes nothing."""
+
+TOLERANCE = "0"
+"""Share of the target by which a wish may be off before the HPA acts, as Kubernetes writes it back. The
+default is 10 % of what runs, pods of a rollout included: at 10 replicas a wish for 11 would be ignored, and
+while a surge pod is there a wish for 10 would keep 11 (pkg/controller/podautoscaler of 1.36.2). Rules that
+are rounded up to whole replicas need no second threshold; the stabilization of scaleDown damps them."""
 
 SCALE_UP_PERIOD_SECONDS = 15
 """The HPA's own clock: a shorter period could not be noticed."""
@@ -57,8 +64,14 @@ def external_metric(index: int) -> str:
     return f"s{index}-prometheus"
 
 
-def scaled_object_spec(name: str, bounds: ScalingBounds, prometheus_url: str) -> Mapping[str, object]:
-    """Spec of the keda.sh/v1alpha1 ScaledObject of the model `name`."""
+def scaled_object_spec(
+    name: str, bounds: ScalingBounds, prometheus_url: str, kubernetes: KubernetesVersion | None
+) -> Mapping[str, object]:
+    """Spec of the keda.sh/v1alpha1 ScaledObject of the model `name`, for a cluster of this release.
+
+    Nothing that has KEDA's default is written down: KEDA writes the object back, and its Go type leaves out a
+    `false` or an empty text, which would be a change to every refresh.
+    """
     return {
         "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
         "pollingInterval": POLLING_SECONDS,
@@ -68,31 +81,48 @@ def scaled_object_spec(name: str, bounds: ScalingBounds, prometheus_url: str) ->
         "initialCooldownPeriod": bounds.sleep_after_seconds,
         "minReplicaCount": bounds.minimum,
         "maxReplicaCount": bounds.maximum,
-        # When Prometheus cannot be asked, or has no value: keep what runs. Not 0 for a model that may sleep:
-        # KEDA would take that for no fallback and put the model to sleep. One that sleeps stays asleep.
-        "fallback": {
-            "failureThreshold": FAILURES_BEFORE_FALLBACK,
-            "replicas": max(1, bounds.minimum),
-            "behavior": "currentReplicasIfHigher",
-        },
+        **_when_blind(bounds),
+        # Without restoreToOriginalReplicaCount: who removes autoscaling wants to keep what runs, not the
+        # number from before it.
         "advanced": {
-            # Whoever removes autoscaling wants to keep what runs, not the number from before it.
-            "restoreToOriginalReplicaCount": False,
-            "horizontalPodAutoscalerConfig": {"name": name, "behavior": behavior(bounds)},
+            "horizontalPodAutoscalerConfig": {"name": name, "behavior": behavior(bounds, kubernetes)}
         },
         "triggers": [_trigger(signal, name, prometheus_url) for signal in trigger_signals(bounds)],
     }
 
 
-def behavior(bounds: ScalingBounds) -> Mapping[str, object]:
-    """Up at once and to any number; down slowly."""
+def _when_blind(bounds: ScalingBounds) -> Mapping[str, object]:
+    """What KEDA does when Prometheus cannot be asked, or has no value: keep what runs.
+
+    A model that may sleep gets no fallback. A trigger that falls back counts as active, so after three
+    queries KEDA would start a replica of every sleeping model at once (keda#7244; seen with 2.20.2). Without
+    one an error changes nothing: what sleeps stays asleep, what runs neither sleeps nor scales
+    (pkg/scaling/executor/scale_scaledobjects.go of 2.20.2).
+    """
+    if bounds.minimum == 0:
+        return {}
+    return {
+        "fallback": {
+            "failureThreshold": FAILURES_BEFORE_FALLBACK,
+            "replicas": bounds.minimum,
+            "behavior": "currentReplicasIfHigher",
+        }
+    }
+
+
+def behavior(bounds: ScalingBounds, kubernetes: KubernetesVersion | None) -> Mapping[str, object]:
+    """Up at once and to any number; down slowly. Exactly to the largest wish, rounded up, where the cluster's
+    release lets an HPA have its own tolerance."""
+    exact = {"tolerance": TOLERANCE} if has_configurable_tolerance(kubernetes) else {}
     return {
         "scaleUp": {
+            **exact,
             # The rules are smooth and absolute: waiting would only add to the minutes of a cold start.
             "stabilizationWindowSeconds": 0,
             "policies": [{"type": "Pods", "value": bounds.maximum, "periodSeconds": SCALE_UP_PERIOD_SECONDS}],
         },
         "scaleDown": {
+            **exact,
             "stabilizationWindowSeconds": bounds.scale_down_stabilization_seconds,
             "selectPolicy": "Max",
             "policies": [
@@ -148,7 +178,9 @@ class Autoscaler(pulumi.ComponentResource):
                 namespace=INFERENCE_NAMESPACE,
                 labels=labels(args.model, component="autoscaler"),
             ),
-            spec=scaled_object_spec(args.model, args.bounds, args.cluster.prometheus.url),
+            spec=scaled_object_spec(
+                args.model, args.bounds, args.cluster.prometheus.url, args.cluster.kubernetes
+            ),
             opts=pulumi.ResourceOptions(parent=self, provider=args.cluster.provider),
         )
         self.register_outputs({})

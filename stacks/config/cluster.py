@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from infra.kubernetes_version import LOCAL_RELEASE, KubernetesVersion, kubernetes_version
 from stacks.config.section import NAME_RULE, Name, Section
 
 ClusterName = Annotated[Name, Field(description=f"identity of the cluster in Pulumi's state; {NAME_RULE}")]
@@ -28,6 +29,10 @@ AllowedCidrs = Annotated[
 
 NodeAutoscaler = Literal["karpenter", "cluster-autoscaler"]
 
+KubernetesRelease = Annotated[
+    str, Field(pattern=r"^1\.\d{2}$", description='Kubernetes version, such as "1.36", in quotes')
+]
+
 
 class SystemNodes(Section, frozen=True):
     """Machines without GPUs, for what runs beside the models: gateway, autoscalers, Prometheus."""
@@ -48,6 +53,10 @@ class LocalCluster(Section, frozen=True):
         ge=0, le=600, description="seconds from buying an imitated machine to its joining the cluster"
     )
 
+    @property
+    def kubernetes(self) -> KubernetesVersion:
+        return LOCAL_RELEASE
+
 
 class AwsCluster(Section, frozen=True):
     """A cluster on EKS."""
@@ -57,7 +66,7 @@ class AwsCluster(Section, frozen=True):
     region: str = Field(
         pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", description="an AWS region, such as us-east-1; prices follow it"
     )
-    version: str = Field(pattern=r"^1\.\d{2}$", description='Kubernetes version, such as "1.36", in quotes')
+    version: KubernetesRelease
     zones: int = Field(ge=2, le=6, description="availability zones that the network spans, 2 to 6")
     nat_gateways: Literal["one", "per_zone"] = Field(
         description="one for all zones, or per_zone: none of them then depends on another"
@@ -67,6 +76,10 @@ class AwsCluster(Section, frozen=True):
         default="karpenter", description="what buys GPU machines; never two on one cluster"
     )
     system_nodes: SystemNodes
+
+    @property
+    def kubernetes(self) -> KubernetesVersion:
+        return kubernetes_version(self.version)
 
 
 class GcpCluster(Section, frozen=True):
@@ -87,6 +100,11 @@ class GcpCluster(Section, frozen=True):
     api_allowed_cidrs: AllowedCidrs
     system_nodes: SystemNodes
 
+    @property
+    def kubernetes(self) -> None:
+        """Not known before the update: Google chooses within the channel."""
+        return
+
 
 class ExistingCluster(Section, frozen=True):
     """A cluster that a team already has. Its control plane and system machines are not planned."""
@@ -97,7 +115,16 @@ class ExistingCluster(Section, frozen=True):
         min_length=1, description="path of the kubeconfig file, relative to the folder of Pulumi.yaml"
     )
     context: str = Field(min_length=1, description="name of the context in that file")
+    version: KubernetesRelease | None = Field(
+        default=None,
+        description="its Kubernetes version, which decides what an autoscaler may be told; left out, it is "
+        "taken for an old one",
+    )
     node_autoscaler: NodeAutoscaler = Field(description="what buys GPU machines there")
+
+    @property
+    def kubernetes(self) -> KubernetesVersion | None:
+        return None if self.version is None else kubernetes_version(self.version)
 
 
 Cluster = Annotated[LocalCluster | AwsCluster | GcpCluster | ExistingCluster, Field(discriminator="provider")]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
 
+from infra.kubernetes_version import KubernetesVersion
 from serving.cost import Span, TokenPrice, total
 from serving.fit import Fit
 from stacks.config import Budget
@@ -98,13 +99,15 @@ class PriceSource:
 class Plan:
     """A whole environment. Prices are list prices, unless the stack overrides them.
 
-    region: of the cluster; None where it has none. utilization: share of a replica's throughput that the
-    price of tokens rests on. spot_without_price: machines planned at their on-demand price instead.
+    region: of the cluster; None where it has none. kubernetes: its release, where it is known. utilization:
+    share of a replica's throughput that the price of tokens rests on. spot_without_price: machines planned at
+    their on-demand price instead.
     """
 
     cluster: str
     provider: str
     region: str | None
+    kubernetes: KubernetesVersion | None
     models: tuple[ModelPlan, ...]
     pools: tuple[PoolPlan, ...]
     fixed: tuple[FixedCost, ...]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 
+from infra.kubernetes_version import CONFIGURABLE_TOLERANCE, has_configurable_tolerance
 from infra.prices.table import MAX_AGE, is_old
 from serving.cost import HOURS_PER_MONTH
 from stacks.catalogue import OVERRIDDEN
@@ -19,6 +20,7 @@ def warnings(plan: Plan, today: date) -> list[str]:
         *_other_region(plan),
         *_spot(plan),
         *_budget_warnings(plan),
+        *_tolerance(plan),
         *(f"{model.name}: {warning}" for model in plan.models for warning in model.fit.warnings),
     ]
 
@@ -73,6 +75,23 @@ def _other_region(plan: Plan) -> Iterator[str]:
 def _spot(plan: Plan) -> Iterator[str]:
     for machine in dict.fromkeys(plan.spot_without_price):
         yield f"{machine}: no spot price is known; its on-demand price, the most it can cost, stands in"
+
+
+REPLICAS_WITHIN_TOLERANCE = 10
+"""From so many replicas on one more is within the 10 % that an HPA does not act on by default."""
+
+
+def _tolerance(plan: Plan) -> Iterator[str]:
+    if has_configurable_tolerance(plan.kubernetes):
+        return
+    large = [model.name for model in plan.models if model.replicas_max > REPLICAS_WITHIN_TOLERANCE]
+    if large:
+        known = "unknown" if plan.kubernetes is None else str(plan.kubernetes)
+        yield (
+            f"{', '.join(large)}: above {REPLICAS_WITHIN_TOLERANCE} replicas the HPA ignores a wish for 10 % "
+            f"more, so a hot spare is not started. Its tolerance can be set from Kubernetes "
+            f"{CONFIGURABLE_TOLERANCE} on; this cluster's version is {known}"
+        )
 
 
 def _budget_warnings(plan: Plan) -> Iterator[str]:

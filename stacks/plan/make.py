@@ -66,6 +66,7 @@ def make_plan(stack: Stack) -> Plan:
         cluster=stack.cluster.name,
         provider=stack.cluster.provider,
         region=stack.cluster.region if isinstance(stack.cluster, AwsCluster | GcpCluster) else None,
+        kubernetes=stack.cluster.kubernetes,
         models=tuple(
             _plan_model(model, pools[model.node_pool], costs[model.node_pool], stack)
             for model in deployed(stack)

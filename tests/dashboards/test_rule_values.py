@@ -213,6 +213,16 @@ def test_arrivals_wake_one_replica_and_no_more(rules_give: Check):
     )
 
 
+def test_arrivals_wake_also_while_kube_state_metrics_is_away(rules_give: Check):
+    rules_give(
+        arrivals("0x10 0+3000x40"),
+        Expected(WAKE, "2m", 0),
+        Expected(WAKE, "5m", 1),
+        Expected(QUEUE, "5m", None),
+        model=scaled_model(minimum=0),
+    )
+
+
 def test_a_model_that_has_just_come_up_stays_for_those_who_woke_it(rules_give: Check):
     # One request at 1 min, ready at 6 min, long after its last arrival.
     given = {**kubernetes("0x4 1x55", "0x23 1x36"), **arrivals("0x3 1x56"), **engine("a")}

@@ -19,6 +19,7 @@ from infra.cluster import (
     WeightsStorage,
     outside,
 )
+from infra.kubernetes_version import KubernetesVersion
 from infra.machines import machine
 from infra.scheduling import NodePool
 from serving.models import model
@@ -44,6 +45,7 @@ def cluster_contract() -> Cluster:
     return Cluster(
         name="test",
         provider=provider,
+        kubernetes=KubernetesVersion(1, 36),
         node_class=NodeClass("group", "Kind", "name"),
         entrance=Entrance("ClusterIP", annotations={}, hostname=None, tls="none"),
         system_node_selector={"system": "yes"},

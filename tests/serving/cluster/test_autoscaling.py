@@ -36,26 +36,47 @@ BURST = 45
 BLIND_SECONDS = 30.0
 """Six of the HPA's periods: long enough for KEDA's fallback to begin, and for a fall to be seen."""
 
+SLEEPER = "sleeper"
+SLEEP_AFTER_SECONDS = 20
+ASLEEP_BLIND_SECONDS = 40.0
+"""Eight of KEDA's queries. With a fallback a sleeping model woke after 22 s without Prometheus, and after
+26 s without kube-state-metrics."""
+
+AWAKE_BLIND_SECONDS = 2.0 * SLEEP_AFTER_SECONDS
+"""Twice as long as a model waits for the next request before it sleeps."""
+
 
 @pytest.fixture(scope="module")
 def platform(cluster: Cluster, toolchain: Toolchain) -> Iterator[Platform]:
     values = local_values()
     values["models"] = values["models"][:1]
     values["node_pools"] = values["node_pools"][:1]
+    values["node_pools"][0]["max_nodes"] = 8
     values["models"][0]["scale_down_stabilization_seconds"] = 0
+    values["models"].append(
+        {
+            **values["models"][0],
+            "name": SLEEPER,
+            "replicas": {"min": 0, "max": 1},
+            "sleep_after_seconds": SLEEP_AFTER_SECONDS,
+            "expected_load": {**values["models"][0]["expected_load"], "requests_per_second": 0.1},
+        }
+    )
     values["cluster"]["node_startup_seconds"] = 1
     with updated(cluster, toolchain, "autoscaling", values) as found:
         yield found
 
 
-def replicas(platform: Platform) -> int:
-    return platform.get("deployment", "chat")["spec"]["replicas"]
+def replicas(platform: Platform, model: str = "chat") -> int:
+    return platform.get("deployment", model)["spec"]["replicas"]
 
 
-def wait_for_replicas(platform: Platform, least: int, most: int, seconds: float = PATIENCE_SECONDS) -> int:
+def wait_for_replicas(
+    platform: Platform, least: int, most: int, seconds: float = PATIENCE_SECONDS, model: str = "chat"
+) -> int:
     """Waits until the Deployment asks for a number within these bounds, and returns it."""
     deadline = time.monotonic() + seconds
-    while not least <= (found := replicas(platform)) <= most:
+    while not least <= (found := replicas(platform, model)) <= most:
         assert time.monotonic() < deadline, f"{found} replicas, expected {least} to {most}"
         time.sleep(0.5)
     return found
@@ -108,6 +129,18 @@ def test_idle_is_numeric_and_active(platform: Platform):
     assert replicas(platform) == 1
 
 
+def test_after_an_update_a_refresh_shows_no_change(platform: Platform):
+    # KEDA has written its objects back by now.
+    for model in ("chat", SLEEPER):
+        assert platform.get("scaledobject", model)["metadata"]["finalizers"]
+    planned = json.loads(platform.run("preview", "--refresh", "--json"))
+    # Each resource is read once; what is then to be changed is a step of its own.
+    read = [step["urn"] for step in planned["steps"] if step["op"] == "refresh"]
+    assert any("ScaledObject" in urn for urn in read)
+    changed = [step for step in planned["steps"] if step["op"] not in ("refresh", "same")]
+    assert changed == []
+
+
 def test_every_signal_is_recorded(platform: Platform):
     # These exist only with first tokens, or only for a model that may sleep.
     absent = {"inference:ttft_seconds:p50", "inference:ttft_seconds:p95", WAKE}
@@ -117,7 +150,8 @@ def test_every_signal_is_recorded(platform: Platform):
             values = platform.query(series(name, "chat"))
             assert values, name
             assert SIGNALS[name].extra_labels or len(values) == 1
-    assert platform.query('node_pool:nodes:count{node_pool="l4"}') == [1]
+    # The sleeper's machine may still be there.
+    assert platform.query('node_pool:nodes:count{node_pool="l4"}') in ([1], [2])
 
 
 def test_nothing_secret_is_readable_outside_the_cluster(platform: Platform):
@@ -170,3 +204,46 @@ def test_replicas_never_fall_while_prometheus_is_away(platform: Platform):
     # Nothing but the missing metrics kept them. How soon they go is measured by `make chaos`, on a machine
     # that does nothing else.
     wait_for_replicas(platform, 1, before - 1, seconds=3 * PATIENCE_SECONDS)
+
+
+@contextmanager
+def away(program: str) -> Iterator[None]:
+    """A part of the cluster that is down."""
+    from local.cluster.supervision import Supervisor
+
+    Supervisor().stop(program)
+    try:
+        yield
+    finally:
+        Supervisor().start(program)
+
+
+def stays(platform: Platform, model: str, number: int, seconds: float) -> None:
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        assert replicas(platform, model) == number
+        time.sleep(1)
+
+
+@pytest.mark.parametrize("part", ["prometheus", "kube-state-metrics"])
+def test_a_sleeping_model_sleeps_on_while_nothing_can_be_read(platform: Platform, part: str):
+    wait_for_replicas(platform, 0, 0, 2 * PATIENCE_SECONDS, SLEEPER)
+    with away(part):
+        stays(platform, SLEEPER, 0, ASLEEP_BLIND_SECONDS)
+        assert replicas(platform) >= 1
+
+
+def test_a_model_that_is_awake_does_not_fall_asleep_while_nothing_can_be_read(platform: Platform):
+    from local.token import authorization
+
+    wait_for_replicas(platform, 0, 0, 2 * PATIENCE_SECONDS, SLEEPER)
+    asked = {"model": SLEEPER, "max_tokens": 1, "messages": [{"role": "user", "content": "Hello"}]}
+    answer = httpx.post(
+        f"{platform.gateway()}/v1/chat/completions", json=asked, headers=authorization(), trust_env=False
+    )
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "30")
+    wait_for_replicas(platform, 1, 1, model=SLEEPER)
+    with away("prometheus"):
+        stays(platform, SLEEPER, 1, AWAKE_BLIND_SECONDS)
+    # Back to normal: it sleeps because nobody asks.
+    wait_for_replicas(platform, 0, 0, 4 * PATIENCE_SECONDS, SLEEPER)
