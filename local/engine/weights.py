@@ -15,7 +15,7 @@ from infra.choices import UnknownNameError
 from local.engine.refusal import Refused
 from serving.huggingface import ConfigError, UnsupportedModelError
 from serving.models import Model, load_model, model
-from serving.staging.layout import MANIFEST
+from serving.staging.layout import MANIFEST, STAGING
 
 HASHED_BYTES = 16 * 1024 * 1024
 """Files up to this size are hashed. Of larger ones the size is compared: hashing 15 GiB would take as long as
@@ -73,6 +73,11 @@ def checked(folder: Path) -> Manifest | None:
         )
     path = folder / MANIFEST
     if not path.is_file():
+        if any((folder / STAGING).glob("*-*")):
+            raise Refused(
+                f"{folder}: the weights are still being staged: {MANIFEST} is written once all of them are "
+                "verified. kubectl get jobs -n inference shows the Job"
+            )
         return None
     try:
         manifest = Manifest.model_validate_json(path.read_bytes())

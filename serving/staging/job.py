@@ -91,9 +91,14 @@ def transfer_gib(replica: Replica) -> float:
     return copied + ADAPTER_GIB * len(replica.adapters)
 
 
+def slowest_transfer_seconds(replica: Replica) -> int:
+    """How long a transfer may take, and how long another Job waits for the one that works on the claim."""
+    return ceil(transfer_gib(replica) / SLOWEST_GIB_PER_SECOND)
+
+
 def deadline_seconds(replica: Replica) -> int:
     """When a hanging Job is ended."""
-    return BESIDES_TRANSFER_SECONDS + ceil(transfer_gib(replica) / SLOWEST_GIB_PER_SECOND)
+    return BESIDES_TRANSFER_SECONDS + slowest_transfer_seconds(replica)
 
 
 def claim_spec(replica: Replica, storage: WeightsStorage) -> k8s.core.v1.PersistentVolumeClaimSpecArgs:
@@ -184,6 +189,7 @@ def _copying(replica: Replica) -> list[k8s.core.v1.ContainerArgs] | None:
 def _container(replica: Replica, storage: WeightsStorage) -> k8s.core.v1.ContainerArgs:
     environment = {
         "STAGE_ITEMS": json.dumps(items(replica)),
+        "STAGE_PATIENCE_SECONDS": str(slowest_transfer_seconds(replica)),
         "HUB_ENDPOINT": storage.hub_endpoint,
         "HUB_TOKEN_FILE": f"{HUB_TOKEN_FOLDER}/token",
         "PYTHONDONTWRITEBYTECODE": "1",

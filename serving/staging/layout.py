@@ -20,6 +20,9 @@ MANIFEST = "weights.json"
 """In each folder that was staged: id, revision, and every file with size and SHA-256. Written last and in one
 step: where it is, everything is."""
 
+STAGING = ".partial"
+"""In each folder that a Job has begun to stage: parts of downloads, and the lock of who works on it."""
+
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 

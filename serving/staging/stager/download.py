@@ -1,42 +1,40 @@
-"""Weights from the hub: which files of a repository are needed, and bringing them to the volume."""
+"""Weights from the hub: bringing what is needed of a repository to the volume."""
 
 from __future__ import annotations
 
-import http.client
-import json
-import re
+import os
+import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import IO
 
+from .choice import INDEX, choose, index_parts
+from .exclusive import part, remove, sweep
 from .files import (
-    CHUNK_BYTES,
     MANIFEST,
     PARTIAL,
-    PICKLE,
-    TEXT,
-    WEIGHTS,
-    Checksum,
+    Content,
     File,
     Held,
     Interrupted,
     Progress,
     Refused,
-    safe,
+    content,
+    is_file,
+    is_pickle,
     say,
+    shown,
     size_text,
 )
-from .hub import ATTEMPTS, Repository, pause, reason
+from .hub import ATTEMPTS, Broken, OtherLength, Repository, pause
 
 DOWNLOADS_AT_ONCE = 4
 """One connection to the hub brings 0.05 to 0.2 GiB/s; four fill 10 Gbit/s on a good day."""
 
-INDEX = "model.safetensors.index.json"
-
-MODULE = re.compile(r"\d+_[A-Za-z]+/[^/]+")
-"""Folders of a sentence-transformers model, such as 1_Pooling; other folders hold the same weights again."""
+RECEIVED_BYTES = 256 * 1024
+"""Written at once: at most this much of each transfer is lost when a stager is killed."""
 
 
 def from_hub(folder: Path, hub: Repository) -> tuple[Sequence[Held], int]:
@@ -44,6 +42,7 @@ def from_hub(folder: Path, hub: Repository) -> tuple[Sequence[Held], int]:
     repository, revision = hub.repository, hub.revision
     listed = hub.files()
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / PARTIAL).mkdir(exist_ok=True)
     index = next((file for file in listed if file.path == INDEX), None)
     parts = None
     if index is not None:
@@ -51,141 +50,156 @@ def from_hub(folder: Path, hub: Repository) -> tuple[Sequence[Held], int]:
         parts = index_parts(folder / INDEX, repository)
     chosen = choose(listed, parts, repository)
     total = sum(file.size for file in chosen)
-    skipped = sum(file.path.endswith(PICKLE) for file in listed)
+    _fits(folder, total, repository)
+    skipped = sum(is_pickle(file.path) for file in listed)
     say(
         f"{repository} {revision[:8]}: {len(chosen)} of {len(listed)} files, {size_text(total)}, from "
         f"{hub.endpoint}" + (f"; {skipped} pickled files left out" if skipped else "")
     )
     remove_others(folder, {file.path for file in chosen})
+    sweep(folder, {file.identity for file in chosen})
     progress = Progress(repository, total)
     # The largest first: four connections are then busy to the end.
     ordered = sorted(chosen, key=lambda file: -file.size)
     with ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as pool:
         results = list(pool.map(lambda file: fetch(hub, file, folder, progress), ordered))
+    sweep(folder, set())
     held = sorted((held for held, _ in results), key=lambda file: file.path)
     return held, sum(moved for _, moved in results)
+
+
+def _fits(folder: Path, total: int, repository: str) -> None:
+    room = shutil.disk_usage(folder).total
+    if total > room:
+        raise Refused(
+            f"{repository}: {size_text(total)} are listed, and the whole volume has {size_text(room)}: give "
+            "the model's claim more storage, or check the revision"
+        )
 
 
 def fetch(hub: Repository, file: File, folder: Path, progress: Progress) -> tuple[Held, int]:
     """The file on the volume with the right content, and the bytes moved for it.
 
+    What is read for the checksum is the file at rest, after it was written and closed to others.
     Raises Refused for content that is not the revision's, and Interrupted.
     """
     target = folder / file.path
-    if target.is_file() and target.stat().st_size == file.size:
-        checksum = Checksum(file)
-        with target.open("rb") as stream:
-            checksum.read(stream)
-        if checksum.right():
+    if is_file(target) and target.stat().st_size == file.size:
+        there = content(target, file)
+        if there.right:
             progress.add(file.size, moved=False)
-            return Held(file.path, file.size, checksum.sha256()), 0
+            return there.held(), 0
         say(f"{target}: its checksum is wrong; downloading it again")
-    partial = folder / PARTIAL / f"{file.identity[:16]}-{file.path.replace('/', '--')}"
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    checksum, moved = _complete(hub, file, partial, progress)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial.chmod(0o644)
-    partial.replace(target)
-    return Held(file.path, file.size, checksum.sha256()), moved
-
-
-def _complete(hub: Repository, file: File, partial: Path, progress: Progress) -> tuple[Checksum, int]:
-    """Brings a part of a file to its end. A wrong whole is thrown away once, and refused the second time:
-    what an earlier run left may be wrong, or a cache in between."""
-    checksum, moved = _transfer(hub, file, partial, progress)
-    if not checksum.right():
-        partial.unlink()
-        checksum, again = _transfer(hub, file, partial, progress)
+    withdraw(folder)
+    # What an earlier run left may be wrong, or a cache in between: a wrong whole is thrown away once.
+    there, moved, _ = _complete(hub, file, folder, progress)
+    if not there.right:
+        there, again, got = _complete(hub, file, folder, progress)
         moved += again
-    if not checksum.right():
-        partial.unlink()
-        raise Refused(
-            f"{hub.repository}: {file.path} is not the file of revision {hub.revision[:8]}: expected "
-            f"{checksum.expected()}, got {checksum.found()}"
-        )
-    return checksum, moved
+        if not there.right:
+            raise Refused(
+                f"{hub.repository}: {file.path} is not the file of revision {hub.revision[:8]}: expected "
+                f"{there.expected}, got {got}"
+            )
+    return there.held(), moved
 
 
-def _transfer(hub: Repository, file: File, partial: Path, progress: Progress) -> tuple[Checksum, int]:
+def _complete(hub: Repository, file: File, folder: Path, progress: Progress) -> tuple[Content, int, str]:
+    """Brings a part to its end, and to its place if it is right. Returns what it holds, how many bytes were
+    moved, and what there was instead of the file."""
+    with part(folder, file) as (path, stream):
+        length, moved = _transfer(hub, file, stream, progress)
+        stream.flush()
+        path.chmod(0o644)
+        os.fsync(stream.fileno())
+        there = content(path, file)
+        if there.right:
+            _place(path, folder / file.path)
+        else:
+            path.unlink()
+        return there, moved, there.found if length is None else length
+
+
+def _place(path: Path, target: Path) -> None:
+    """Gives a verified part its name. What a link or a folder of that name leads to is not touched."""
+    if target.parent.is_symlink():
+        target.parent.unlink()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.is_symlink() or target.is_dir():
+        remove(target)
+    path.replace(target)
+    # The manifest must not outlive a power cut that the names of its files do not.
+    for folder in (target.parent, path.parent):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _transfer(hub: Repository, file: File, stream: IO[bytes], progress: Progress) -> tuple[str | None, int]:
+    """Brings a part to its end, right or wrong. Returns the length if the server named another one, and how
+    many bytes were moved."""
     moved = failures = 0
     while True:
-        checksum = Checksum(file)
-        with partial.open("ab+") as stream:
-            stream.seek(0)
-            checksum.read(stream)
-            before = checksum.size
-            problem = _append(hub, file, stream, checksum)
-        gained = max(0, checksum.size - before)
+        before = stream.seek(0, os.SEEK_END)
+        problem: str | None = None
+        try:
+            _append(hub, file, stream, before)
+        except OtherLength as other:
+            stream.truncate(0)
+            return f"{other.size} bytes", moved
+        except Broken as broken:
+            problem = str(broken)
+        gained = max(0, stream.seek(0, os.SEEK_END) - before)
         progress.add(gained, moved=True)
         moved += gained
         if problem is None:
-            return checksum, moved
+            return None, moved
         failures = 1 if gained > 0 else failures + 1
         if failures >= ATTEMPTS:
             raise Interrupted(f"{hub.repository}: {file.path}: {problem}, {failures} times")
         pause(failures - 1)
 
 
-def _append(hub: Repository, file: File, stream: IO[bytes], checksum: Checksum) -> str | None:
-    """Adds what is missing. Returns why the file is not complete yet; None if it is, or is too long."""
-    begin = checksum.size
-    if begin > file.size or (begin == file.size and begin > 0):
-        return None
-    try:
-        with closing(hub.content(file.path, begin)) as answer:
-            if begin > 0 and answer.status != 206:
-                # The server sends everything again.
-                stream.truncate(0)
-                checksum.restart()
-            while (block := answer.read(CHUNK_BYTES)) and checksum.size <= file.size:
-                stream.write(block)
-                checksum.update(block)
-    except (OSError, http.client.HTTPException) as error:
-        return reason(error)
-    return None if checksum.size >= file.size else "the connection ended early"
+def _append(hub: Repository, file: File, stream: IO[bytes], begin: int) -> None:
+    """Adds what is missing of a part that has `begin` bytes, or replaces it by what the server sends whole.
 
-
-def choose(listed: Sequence[File], parts: set[str] | None, repository: str) -> list[File]:
-    """What an engine needs of a repository: weights as safetensors, configuration, tokenizer.
-
-    parts: weights that the repository's index names; without an index, those at its root. Raises Refused.
+    Raises Broken, OtherLength, and OSError of the volume.
     """
-    chosen = [file for file in listed if _needed(file.path, parts)]
-    weights = [file for file in chosen if file.path.endswith(WEIGHTS)]
-    missing = sorted((parts or set()) - {file.path for file in weights})
-    if missing:
-        raise Refused(f"{repository}: {INDEX} names {missing[0]}, which the repository does not have")
-    if not weights:
-        pickled = [file.path for file in listed if file.path.endswith(PICKLE)]
-        if pickled:
-            raise Refused(
-                f"{repository}: {pickled[0]} is refused (SUP-003): a pickle runs code while it is loaded, "
-                "and the repository has no safetensors; choose one that has, or convert it"
-            )
-        raise Refused(f"{repository}: no .safetensors file in this revision, so there is nothing to serve")
-    return chosen
+    if begin >= file.size > 0:
+        return
+    with closing(hub.content(file, begin)) as answer:
+        if answer.begin != begin:
+            stream.truncate(0)
+        size = answer.begin
+        while size <= file.size and (block := answer.read(RECEIVED_BYTES)):
+            stream.write(block)
+            size += len(block)
+    if size < file.size:
+        raise Broken("the connection ended early")
 
 
-def _needed(path: str, parts: set[str] | None) -> bool:
-    if not safe(path):
-        return False
-    at_root = "/" not in path
-    if path.endswith(WEIGHTS) and at_root and parts is not None:
-        return path in parts
-    return path.endswith((WEIGHTS, *TEXT)) and (at_root or MODULE.fullmatch(path) is not None)
-
-
-def index_parts(path: Path, repository: str) -> set[str]:
-    """Names of the weight files in an index. Raises Refused."""
-    try:
-        return set(json.loads(path.read_text(encoding="utf-8"))["weight_map"].values())
-    except (ValueError, LookupError, TypeError, AttributeError):
-        raise Refused(f"{repository}: {INDEX} has no weight_map") from None
+def withdraw(folder: Path) -> None:
+    """Takes the manifest away before anything changes: where it is, everything is."""
+    (folder / MANIFEST).unlink(missing_ok=True)
 
 
 def remove_others(folder: Path, wanted: set[str]) -> None:
-    """Removes what an engine would load beside the wanted files; parts of downloads stay."""
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if path.is_file() and name not in wanted and name != MANIFEST and not name.startswith(PARTIAL):
-            path.unlink()
+    """Removes what an engine would find beside the wanted files: files, links, folders and whatever else has
+    a name. Our own files stay."""
+    folders = {parent.as_posix() for name in wanted for parent in Path(name).parents}
+    _remove_others(folder, "", wanted, folders)
+
+
+def _remove_others(top: Path, prefix: str, wanted: set[str], folders: set[str]) -> None:
+    for entry in list(os.scandir(top / prefix)):
+        name = f"{prefix}{entry.name}"
+        if name in (MANIFEST, PARTIAL):
+            continue
+        if entry.is_dir(follow_symlinks=False) and name in folders:
+            _remove_others(top, f"{name}/", wanted, folders)
+        elif name not in wanted or not entry.is_file(follow_symlinks=False):
+            withdraw(top)
+            say(f"{top}: {shown(name)} is not part of the revision; removed")
+            remove(Path(entry.path))

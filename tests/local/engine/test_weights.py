@@ -11,7 +11,7 @@ import pytest
 from local.engine.refusal import Refused
 from local.engine.weights import model_in
 from local.hub.server import Hub
-from serving.staging.layout import MANIFEST
+from serving.staging.layout import MANIFEST, STAGING
 from serving.staging.stager.__main__ import stage
 from tests.listening import listening
 from tests.local.engine.conftest import launch, quick_engine
@@ -43,6 +43,13 @@ def test_a_staged_folder_is_the_model_of_its_manifest(staged: Path):
 def test_a_missing_folder_is_refused(tmp_path: Path):
     with pytest.raises(Refused, match="no such folder"):
         model_in(tmp_path / "nowhere")
+
+
+def test_a_folder_that_is_being_changed_is_refused(staged: Path):
+    (staged / MANIFEST).unlink()
+    (staged / STAGING / "0123456789abcdef-part").write_bytes(b"a part")
+    with pytest.raises(Refused, match="still being staged"):
+        model_in(staged)
 
 
 def test_a_file_that_is_not_the_staged_one_is_refused(staged: Path):

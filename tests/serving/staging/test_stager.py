@@ -4,68 +4,39 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from local.hub.server import Hub
-from serving.staging import job
-from serving.staging.layout import MANIFEST
+from serving.staging.layout import MANIFEST, STAGING
 from serving.staging.stager import files, folder, hub
 from serving.staging.stager.download import choose, from_hub
 from serving.staging.stager.files import File, Interrupted, Refused
 from serving.staging.stager.hub import Repository
-from tests.listening import listening
-
-MODEL = "Qwen/Qwen3-8B"
-REVISION = "b968826d9c46dd6066d109eabc6255188de91218"
-
-
-@contextmanager
-def serving(server: ThreadingHTTPServer) -> Iterator[str]:
-    with listening(server):
-        yield f"http://127.0.0.1:{server.server_port}"
+from tests.serving.staging.hubs import (
+    MODEL,
+    REVISION,
+    WEIGHTS,
+    Misbehaving,
+    Reply,
+    item,
+    listing,
+    manifest,
+    run,
+    send,
+    serving,
+)
 
 
 @pytest.fixture(scope="module")
 def imitated() -> Iterator[str]:
     with serving(Hub(0)) as url:
         yield url
-
-
-def item(path: Path, source: str = "hub", model: str = MODEL, revision: str = REVISION) -> dict[str, str]:
-    return {"folder": str(path), "id": model, "revision": revision, "source": source}
-
-
-def run(endpoint: str, *items: dict[str, str], **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "stager"],
-        cwd=job.PROGRAM.package.parent,
-        env={
-            "PATH": os.environ["PATH"],
-            "STAGE_ITEMS": json.dumps(items),
-            "HUB_ENDPOINT": endpoint,
-            "PYTHONDONTWRITEBYTECODE": "1",
-            **environment,
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-
-
-def manifest(path: Path) -> dict[str, Any]:
-    return json.loads((path / MANIFEST).read_text())
 
 
 def test_what_is_staged_is_complete_and_says_what_it_is(tmp_path: Path, imitated: str):
@@ -122,56 +93,6 @@ def test_a_model_that_is_not_there_is_said_in_one_line(tmp_path: Path, imitated:
 
 
 # A hub that misbehaves.
-
-Reply = Callable[[BaseHTTPRequestHandler], None]
-
-
-class Misbehaving(ThreadingHTTPServer):
-    """A hub with one repository of which every answer is given by the test."""
-
-    daemon_threads = True
-
-    def __init__(self, info: Reply, content: Reply) -> None:
-        class Handler(BaseHTTPRequestHandler):
-            def log_message(self, format: str, *args: object) -> None:
-                """Nothing."""
-
-            def do_GET(self) -> None:
-                (info if self.path.startswith("/api/") else content)(self)
-
-        super().__init__(("127.0.0.1", 0), Handler)
-
-
-def send(
-    handler: BaseHTTPRequestHandler, status: int, body: bytes = b"", headers: Mapping[str, str] | None = None
-) -> None:
-    handler.send_response(status)
-    for name, value in (headers or {}).items():
-        handler.send_header(name, value)
-    handler.send_header("Content-Length", str(len(body)))
-    handler.end_headers()
-    handler.wfile.write(body)
-
-
-WEIGHTS = bytes(range(256)) * 64
-
-
-def listing(*entries: tuple[str, bytes]) -> Reply:
-    siblings = [
-        {
-            "rfilename": name,
-            "size": len(body),
-            "blobId": hashlib.sha1(b"blob %d\0" % len(body) + body).hexdigest(),
-            **(
-                {"lfs": {"sha256": hashlib.sha256(body).hexdigest(), "size": len(body), "pointerSize": 1}}
-                if name.endswith((".safetensors", ".bin"))
-                else {}
-            ),
-        }
-        for name, body in entries
-    ]
-    answer = json.dumps({"sha": REVISION, "siblings": siblings}).encode()
-    return lambda handler: send(handler, 200, answer)
 
 
 def repository(url: str, token: str | None = None) -> Repository:
@@ -395,4 +316,4 @@ def test_checksums_that_sha256sum_did_not_write_are_refused(tmp_path: Path, text
 
 
 def test_the_manifest_is_called_the_same_on_both_sides():
-    assert files.MANIFEST == MANIFEST
+    assert (files.MANIFEST, files.PARTIAL) == (MANIFEST, STAGING)
