@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help toolchain up status startup down env key token plan plan-diff check load chaos cases gateway-bench \
-  affinity-bench test test-unit test-vllm bench lint lock golden openapi schema pin-images refresh-prices
+  gateway-cost affinity-bench test test-unit test-vllm bench lint lock golden openapi schema pin-images refresh-prices
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -79,6 +79,10 @@ cases: $(VENV)/all.stamp ## cold, warm node, hot spare, wake from zero, to docs/
 
 gateway-bench: $(VENV)/all.stamp ## the gateway next to direct access, vllm-router and LiteLLM, to docs/gateway-benchmark.md
 	@$(BIN)/python -m local.gateway_benchmark --rivals vllm-router litellm --rate 25
+
+gateway-cost: $(VENV)/all.stamp ## CPU time per request beside BASE, and of each part, to docs/gateway-cost.md (10 minutes)
+	@$(BIN)/python -m local.gateway_benchmark.cost --base "$(BASE)" --each \
+	  --json docs/gateway-cost.json --report docs/gateway-cost.md
 
 affinity-bench: $(VENV)/all.stamp ## what prompt_cache_key gains and costs, to docs/affinity.md (8 minutes)
 	@$(BIN)/python -m local.affinity_benchmark

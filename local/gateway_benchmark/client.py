@@ -11,6 +11,7 @@ import asyncio
 import json
 import random
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -21,6 +22,9 @@ PROMPT_BYTES = 2000
 """About 500 tokens of text, as in a short chat."""
 
 ANSWER_SECONDS = 10.0
+
+EXCHANGE_SECONDS = 60.0
+"""For a given number of requests, however busy the machine is."""
 
 
 class BadAnswer(Exception):
@@ -164,6 +168,20 @@ async def saturate(port: int, connections: int, seconds: float, shape: Shape) ->
 
         counts = await asyncio.gather(*map(caller, ready))
         return Throughput(sum(counts), time.perf_counter() - began)
+
+
+async def exchange(lines: Sequence[Connection], data: bytes, requests: int) -> None:
+    """This many requests, one at a time on each connection. Raises BadAnswer."""
+    left = requests
+
+    async def caller(line: Connection) -> None:
+        nonlocal left
+        while left > 0:
+            left -= 1
+            await line.ask(data)
+
+    async with asyncio.timeout(EXCHANGE_SECONDS):
+        await asyncio.gather(*map(caller, lines))
 
 
 async def pace(

@@ -14,6 +14,7 @@ import psutil
 import uvloop
 
 from local.gateway_benchmark.client import Latencies, Throughput, pace, saturate
+from local.gateway_benchmark.cpu import cpu_seconds, family
 from local.gateway_benchmark.servers import Server, envoy, litellm, upstream, vllm_router
 from local.gateway_benchmark.upstream import Shape
 
@@ -62,7 +63,7 @@ def pin(pid: int, core: int) -> bool:
     """Keeps a process on one core. False where the system has no such thing."""
     if not hasattr(os, "sched_setaffinity"):
         return False
-    for process in _family(pid):
+    for process in map(psutil.Process, family(pid)):
         for thread in process.threads():
             with contextlib.suppress(ProcessLookupError):
                 os.sched_setaffinity(thread.id, {core})
@@ -93,9 +94,9 @@ def measure(plan: Plan, folder: Path, say: Callable[[str], None]) -> tuple[list[
 
 
 def _saturate(plan: Plan, server: Server, result: Measured, shape: Shape) -> None:
-    before = _cpu_seconds(server.pid)
+    before = cpu_seconds(family(server.pid))
     done: Throughput = uvloop.run(saturate(server.port, plan.connections, plan.seconds, shape))
-    used = _cpu_seconds(server.pid) - before
+    used = cpu_seconds(family(server.pid)) - before
     result.requests_per_second.setdefault(shape, []).append(done.requests / done.seconds)
     result.per_cpu_second.setdefault(shape, []).append(done.requests / used if used else 0.0)
     result.core_busy.setdefault(shape, []).append(used / done.seconds)
@@ -110,22 +111,9 @@ def _pace(plan: Plan, server: Server, result: Measured, shape: Shape, seed: int)
     result.late += seen.late
 
 
-def _family(pid: int) -> list[psutil.Process]:
-    return [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
-
-
-def _cpu_seconds(pid: int) -> float:
-    total = 0.0
-    for process in _family(pid):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            times = process.cpu_times()
-            total += times.user + times.system
-    return total
-
-
 def _resident_mib(pid: int) -> float:
     total = 0
-    for process in _family(pid):
+    for each in family(pid):
         with contextlib.suppress(psutil.NoSuchProcess):
-            total += process.memory_info().rss
+            total += psutil.Process(each).memory_info().rss
     return total / 2**20

