@@ -227,7 +227,7 @@ def verified(token: str, keys: Sequence[PublicKey], audience: str, now: datetime
     ):
         raise TokenError("claim models: must be a list of names")
     for claim in ("iat", "exp"):
-        if not isinstance(payload[claim], int) or not 0 <= payload[claim] <= _LATEST:
+        if not isinstance(payload[claim], int) or not 0 <= payload[claim] <= LATEST_SECOND:
             raise TokenError(f"claim {claim}: must be whole seconds since 1970")
     found = Claims(
         team=payload["sub"],
@@ -244,7 +244,7 @@ def verified(token: str, keys: Sequence[PublicKey], audience: str, now: datetime
 
 _CLAIMS = ("iss", "sub", "aud", "iat", "exp", "jti", "models")
 
-_LATEST = 253_402_300_799
+LATEST_SECOND = 253_402_300_799
 """The last second of the year 9999, the last that Python's calendar has."""
 
 

@@ -19,6 +19,15 @@ AUTHENTICATION_FILE = "authentication.yaml"
 FILTER = "token"
 """Name of the filter, and of its configuration."""
 
+AUTHORIZATION = "authorization"
+
+BEARER = "(?i:bearer) +[-A-Za-z0-9._~+/]+=*"
+"""The whole header of a request with a token. The scheme is in any case (RFC 9110, section 11.1); the token
+is what RFC 6750, section 2.1, allows."""
+
+NO_TOKEN = "no-token"
+"""Provider, issuer and prefix of tokens that do not exist."""
+
 JWT_AUTHENTICATION = "extensions.filters.http.jwt_authn.v3.JwtAuthentication"
 
 TOKEN_METADATA = "envoy.filters.http.jwt_authn"
@@ -58,8 +67,10 @@ def authentication_document(authentication: Authentication) -> Document:
         "issuer": ISSUER,
         "audiences": [authentication.audience],
         "local_jwks": {"inline_string": authentication.jwks},
-        # Nowhere else: Envoy's default reads a query parameter too, and queries get into logs.
-        "from_headers": [{"name": "Authorization", "value_prefix": "Bearer "}],
+        # Nowhere else: Envoy's default reads a query parameter too, and queries get into logs. A prefix is
+        # found anywhere in a value and compared letter by letter, so the rule below looks at the whole value;
+        # of one that it lets through, the token is what follows the first space.
+        "from_headers": [{"name": AUTHORIZATION, "value_prefix": " "}],
         "forward": False,
         "require_expiration": True,
         # Envoy bounds what is left of a token's life, which clocks that differ make longer.
@@ -70,8 +81,19 @@ def authentication_document(authentication: Authentication) -> Document:
         # Routes may look at the claims.
         "clear_route_cache": True,
     }
-    everything = {"match": {"prefix": "/"}, "requires": {"provider_name": FILTER}}
-    config = typed(JWT_AUTHENTICATION, providers={FILTER: provider}, rules=[everything])
+    bearer = {"name": AUTHORIZATION, "string_match": {"safe_regex": {"regex": BEARER}}}
+    rules = [
+        {"match": {"prefix": "/", "headers": [bearer]}, "requires": {"provider_name": FILTER}},
+        # No rule would be no check: whatever else is asked for a token that does not exist. Signed all the
+        # same, it would open nothing, because no claims are handed on.
+        {"match": {"prefix": "/"}, "requires": {"provider_name": NO_TOKEN}},
+    ]
+    nothing = {
+        "issuer": NO_TOKEN,
+        "local_jwks": {"inline_string": authentication.jwks},
+        "from_headers": [{"name": AUTHORIZATION, "value_prefix": NO_TOKEN}],
+    }
+    config = typed(JWT_AUTHENTICATION, providers={FILTER: provider, NO_TOKEN: nothing}, rules=rules)
     return watched_config(FILTER, config)
 
 

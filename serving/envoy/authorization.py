@@ -17,7 +17,7 @@ from serving.envoy.authentication import (
     watched_filter,
 )
 from serving.envoy.documents import Document, typed
-from serving.tokens import EVERY_MODEL
+from serving.tokens import EVERY_MODEL, LATEST_SECOND
 
 REVOCATIONS_FILE = "revocations.yaml"
 
@@ -29,7 +29,12 @@ RBAC = "extensions.filters.http.rbac.v3.RBAC"
 RBAC_PER_ROUTE = "extensions.filters.http.rbac.v3.RBACPerRoute"
 
 TEAM_PATTERN = "[a-z]([-a-z0-9]*[a-z0-9])?"
-TOKEN_ID_PATTERN = "[-_A-Za-z0-9]+"
+TEAM_CHARACTERS = 40
+"""As `make token` has it: the team is in every line of the log, and the key of its buckets."""
+
+TOKEN_ID_PATTERN = "[-_A-Za-z0-9]{8}[-_A-Za-z0-9]*"
+TOKEN_ID_CHARACTERS = 64
+"""Those of `gateway.tokens.revoked`: a token with another `jti` could not be revoked."""
 
 
 def claims_filter() -> Document:
@@ -42,7 +47,11 @@ def revocations_document(authentication: Authentication) -> Document:
     revoked = [{"string_match": {"exact": token_id}} for token_id in authentication.revoked]
     demanded = [
         _claim("sub", _text(TEAM_PATTERN)),
+        {"not_id": _claim("sub", _longer_than(TEAM_CHARACTERS))},
         _claim("jti", _text(TOKEN_ID_PATTERN)),
+        {"not_id": _claim("jti", _longer_than(TOKEN_ID_CHARACTERS))},
+        # Whatever Envoy makes of a number before it bounds what is left of a token's life.
+        _claim("exp", {"double_match": {"range": {"start": 0, "end": LATEST_SECOND + 1}}}),
         _claim("models", {"list_match": {"one_of": _text(".+")}}),
         # One after the other; each takes about as long as a comparison of strings.
         *({"not_id": _claim("jti", match)} for match in revoked),
@@ -77,15 +86,6 @@ def open_to_every_token() -> Mapping[str, Document]:
     return {MODELS_FILTER: typed(RBAC_PER_ROUTE)}
 
 
-def allows(right: str) -> Document:
-    """Match of a request whose token has this right, for `dynamic_metadata` of a route."""
-    return {
-        "filter": TOKEN_METADATA,
-        "path": [{"key": CLAIMS}, {"key": "models"}],
-        "value": {"or_match": {"value_matchers": rights_that_open(right)}},
-    }
-
-
 def rights_that_open(right: str) -> Sequence[Document]:
     """Matches of the claim `models`: it is a list with the right, or with the one to everything."""
     return [{"list_match": {"one_of": {"string_match": {"exact": name}}}} for name in (right, EVERY_MODEL)]
@@ -102,6 +102,12 @@ def _claim(name: str, value: Document) -> Document:
     """A principal whose token says this. Without a genuine token there are no claims, and none matches."""
     matcher = {"filter": TOKEN_METADATA, "path": [{"key": CLAIMS}, {"key": name}], "value": value}
     return {"sourced_metadata": {"metadata_matcher": matcher, "metadata_source": "DYNAMIC"}}
+
+
+def _longer_than(characters: int) -> Document:
+    """Match of longer texts; their characters are of one byte. A pattern that counts up to its bound would
+    be a larger program than Envoy accepts (100 instructions)."""
+    return _text(rf"\C{{{characters + 1}}}\C*")
 
 
 def _text(pattern: str) -> Document:

@@ -13,11 +13,13 @@ from typing import Any
 
 import openai
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from serving.envoy.authentication import Authentication
 from serving.jwks import write_jwks
 from serving.served import ServedModel
-from serving.tokens import MAX_DAYS, claims, mint, new_key
+from serving.tokens import LATEST_SECOND, MAX_DAYS, claims, mint, new_key, sign
 from tests.serving.engine_server import Engine, serving
 from tests.serving.fuzz.tokens import AUDIENCE, REVOKED, Tokens
 from tests.serving.gateway_process import Gateway, running
@@ -132,7 +134,81 @@ def test_a_token_sees_the_models_that_it_opens(gateway: Gateway, header: str):
             if {right, "*"} & opened:
                 assert answer.content in listed["data"]
             else:
-                refused(answer, 404, "unknown_url")
+                refused(answer, 404, "model_not_found")
+
+
+SPACES = st.text(" ", min_size=1, max_size=3)
+SCHEMES = st.builds(
+    lambda upper: "".join(c.upper() if up else c for c, up in zip("bearer", upper, strict=True)),
+    st.lists(st.booleans(), min_size=6, max_size=6),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(scheme=SCHEMES, spaces=SPACES)
+def test_the_scheme_is_bearer_in_any_case(gateway: Gateway, scheme: str, spaces: str):
+    token = TOKENS.header("*").removeprefix("Bearer ")
+    assert ask(gateway, f"{scheme}{spaces}{token}").status == 200
+
+
+NOT_BEARER = st.one_of(
+    st.sampled_from(
+        ["", "Basic", "Token", "Bearer x", "foo Bearer", "Bearerx", "xBearer", "Bearer\t", "no-token"]
+    ),
+    st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=8).filter(
+        lambda text: text.lower() != "bearer"
+    ),
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    before=NOT_BEARER,
+    after=st.sampled_from(["", " x", ",x", ";x", '"', " Bearer"]),
+    space=st.sampled_from(["", " "]),
+)
+def test_a_token_after_anything_else_opens_nothing(
+    gateway: Gateway, engine: Engine, before: str, after: str, space: str
+):
+    token = TOKENS.header("*").removeprefix("Bearer ")
+    refused(ask(gateway, f"{before}{space}{token}{after}"), 401, "invalid_api_key")
+    if after:
+        refused(ask(gateway, f"Bearer {token}{after}"), 401, "invalid_api_key")
+    assert not engine.requests
+
+
+BEYOND = st.one_of(
+    st.integers(LATEST_SECOND + 1, 2**70),
+    st.integers(-(2**70), 0),
+    st.floats(min_value=2.0**53, allow_infinity=False),
+    st.sampled_from([2**53, 2**63 - 1, 2**63, 2**64, 9.3e18, 1e19, 1.8e19, 1e308]),
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(exp=BEYOND)
+def test_no_number_makes_a_token_that_never_ends(gateway: Gateway, exp: float):
+    payload = {**claims("search", AUDIENCE, ["*"], (), timedelta(days=1)).payload(), "exp": exp}
+    refused(ask(gateway, f"Bearer {sign(TOKENS.key, payload)}"), 401, "invalid_api_key")
+
+
+@pytest.mark.parametrize(
+    ("claim", "value", "status"),
+    [
+        ("sub", "a" * 40, 200),
+        ("sub", "a" * 41, 401),
+        ("sub", "a" * 5000, 401),
+        ("sub", "a\n", 401),
+        ("jti", "a" * 8, 200),
+        ("jti", "a" * 64, 200),
+        ("jti", "a" * 65, 401),
+        ("jti", "a" * 3000, 401),
+        ("jti", "a" * 7, 401),
+    ],
+)
+def test_what_is_logged_of_a_token_is_bounded(gateway: Gateway, claim: str, value: str, status: int):
+    payload = {**claims("search", AUDIENCE, ["*"], (), timedelta(days=1)).payload(), claim: value}
+    assert ask(gateway, f"Bearer {sign(TOKENS.key, payload)}").status == status
 
 
 def test_the_longest_token_opens_from_its_first_second_on(gateway: Gateway):
