@@ -205,12 +205,18 @@ def _error() -> Schema:
 def _model() -> Schema:
     return {
         "type": "object",
-        "required": ["id", "object", "created", "owned_by"],
+        "required": ["id", "object", "created", "owned_by", "root", "parent", "max_model_len"],
         "properties": {
             "id": TEXT,
             "object": {"const": "model"},
             "created": {"type": "integer"},
             "owned_by": TEXT,
+            "root": {"type": ["string", "null"], "description": "what is served: a Hugging Face id"},
+            "parent": {"type": ["string", "null"], "description": "of an adapter: the model that it adapts"},
+            "max_model_len": {
+                "type": ["integer", "null"],
+                "description": "tokens of prompt and reply together",
+            },
         },
     }
 

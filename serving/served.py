@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 Task = Literal["generate", "embed", "rerank"]
@@ -25,6 +25,8 @@ class ServedModel:
     names for the same right. adapters: names that the same engines serve, each a right of its own.
     fallback: the model that answers in its place while it is overloaded or has no replica.
     max_in_flight: requests that one gateway pod lets wait or run for it at most; more get 503.
+    max_model_len: tokens of prompt and reply together, which clients size their context by.
+    root: what is served, a Hugging Face id. adapter_roots: the same of its adapters, by name.
     """
 
     name: str
@@ -34,6 +36,9 @@ class ServedModel:
     canary: CanaryRoute | None = None
     fallback: str | None = None
     max_in_flight: int = 1024
+    max_model_len: int | None = None
+    root: str | None = None
+    adapter_roots: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def engine_names(model: ServedModel, models: Iterable[ServedModel]) -> Sequence[str]:

@@ -81,6 +81,9 @@ def served_models(stack: Stack) -> tuple[ServedModel, ...]:
             else CanaryRoute(service=canary_name(model), weight=model.canary.weight),
             fallback=model.fallback,
             max_in_flight=_max_in_flight(model, stack),
+            max_model_len=model.max_model_len,
+            root=model.model,
+            adapter_roots={adapter.name: adapter.source for adapter in model.adapters},
         )
         for model in stack.models
     )

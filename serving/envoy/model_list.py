@@ -1,17 +1,20 @@
 """`GET /v1/models` and `GET /v1/models/<name>`: what the token may use, answered by the gateway itself.
 
-A list for each token cannot be written into routes. A script of a few lines puts it together; if it fails,
-the route answers 500.
+A list for each token cannot be written into routes, and neither can every spelling of a name in a path: the
+official client escapes a slash (%2F), others a colon, and a proxy may escape any character. A script of a few
+lines does both; if it fails, the route answers 500.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from serving.envoy.authentication import CLAIMS, TOKEN_METADATA
-from serving.envoy.authorization import allows, open_to_every_token
+from serving.envoy.authorization import open_to_every_token
 from serving.envoy.documents import Document, typed
+from serving.envoy.error_replies import ERROR_METADATA
 from serving.envoy.lua import LUA
 from serving.envoy.paths import MODELS_PATH
 from serving.envoy.request_body import uncollected
@@ -28,48 +31,70 @@ def model_list_filter() -> Document:
     return {"name": FILTER, "typed_config": typed(LUA)}
 
 
-def rights(models: Sequence[ServedModel]) -> Iterator[tuple[str, str]]:
-    """Every name that clients may send as `model`, with the right that opens it."""
+@dataclass(frozen=True)
+class Entry:
+    """A name that clients may send as `model`, the right that opens it, and what the list says of it."""
+
+    name: str
+    right: str
+    card: Mapping[str, object]
+
+
+def entries(models: Sequence[ServedModel]) -> Iterator[Entry]:
+    """Every name, each model's own first."""
     for model in models:
-        yield from ((name, model.name) for name in (model.name, *model.aliases))
-        yield from ((name, name) for name in model.adapters)
+        for name in (model.name, *model.aliases):
+            yield Entry(name, model.name, _card(name, model.max_model_len, model.root, None))
+        for name in model.adapters:
+            root = model.adapter_roots.get(name)
+            yield Entry(name, name, _card(name, model.max_model_len, root, model.name))
+
+
+def _card(name: str, max_model_len: int | None, root: str | None, parent: str | None) -> Mapping[str, object]:
+    """As vLLM 0.32 lists a model (ModelCard), but that it leaves out an adapter's max_model_len."""
+    return {
+        "id": name,
+        "object": "model",
+        # OpenAI's clients demand it; a time here would change the configuration on every run.
+        "created": 0,
+        "owned_by": "llm-platform",
+        "root": root,
+        "parent": parent,
+        "max_model_len": max_model_len,
+    }
 
 
 def model_list(models: Sequence[ServedModel]) -> Iterator[Document]:
     """The routes. A model that the token does not open does not exist for it."""
-    get = {"headers": [{"name": ":method", "string_match": {"exact": "GET"}}]}
-    script = _script([(right, _entry(name)) for name, right in rights(models)])
-    yield {
-        "match": {"path": MODELS_PATH, **get},
-        "typed_per_filter_config": {
-            **open_to_every_token(),
-            **uncollected(),
-            FILTER: typed(LUA_PER_ROUTE, source_code={"inline_string": script}),
-        },
-        "direct_response": {"status": 500},
-    }
-    for name, right in rights(models):
+    script = _script(list(entries(models)))
+    for match in ({"path": MODELS_PATH}, {"prefix": f"{MODELS_PATH}/"}):
         yield {
-            "match": {"path": f"{MODELS_PATH}/{name}", **get, "dynamic_metadata": [allows(right)]},
-            "typed_per_filter_config": {**open_to_every_token(), **uncollected()},
-            "direct_response": {"status": 200, "body": {"inline_string": _entry(name)}},
-            "response_headers_to_add": [
-                {
-                    "header": {"key": "content-type", "value": "application/json"},
-                    "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
-                }
-            ],
+            "match": {**match, "headers": [{"name": ":method", "string_match": {"exact": "GET"}}]},
+            "metadata": {"filter_metadata": {ERROR_METADATA: {"code": "model_not_found", "param": "model"}}},
+            "typed_per_filter_config": {
+                **open_to_every_token(),
+                **uncollected(),
+                FILTER: typed(LUA_PER_ROUTE, source_code={"inline_string": script}),
+            },
+            "direct_response": {"status": 500},
         }
 
 
-def _entry(name: str) -> str:
-    # OpenAI's clients demand `created`; a time here would change the configuration on every run.
-    return json.dumps({"id": name, "object": "model", "created": 0, "owned_by": "llm-platform"})
-
-
-def _script(entries: Sequence[tuple[str, str]]) -> str:
-    listed = "\n".join(f"  {{ {_quoted(right)}, {_quoted(entry)} }}," for right, entry in entries)
-    return SCRIPT.format(entries=listed, metadata=TOKEN_METADATA, claims=CLAIMS, every=_quoted(EVERY_MODEL))
+def _script(listed: Sequence[Entry]) -> str:
+    rows = (
+        f"  {{ {_quoted(entry.name)}, {_quoted(entry.right)}, {_quoted(json.dumps(entry.card))} }},"
+        for entry in listed
+    )
+    return SCRIPT.format(
+        entries="\n".join(rows),
+        metadata=TOKEN_METADATA,
+        claims=CLAIMS,
+        every=_quoted(EVERY_MODEL),
+        prefix=_quoted(f"{MODELS_PATH}/"),
+        missing=_quoted(
+            f"The token opens no model of this name. GET {MODELS_PATH} lists those that it does."
+        ),
+    )
 
 
 def _quoted(text: str) -> str:
@@ -84,17 +109,25 @@ SCRIPT = """\
 local entries = {{
 {entries}
 }}
+local prefix = {prefix}
+local json = {{ [":status"] = "200", ["content-type"] = "application/json" }}
 function envoy_on_request(request)
   local token = request:streamInfo():dynamicMetadata():get("{metadata}")
   local rights = {{}}
   for _, right in ipairs(token["{claims}"]["models"]) do rights[right] = true end
+  local path = request:headers():get(":path"):gsub("%?.*", "")
+  local wanted
+  if path:sub(1, #prefix) == prefix then
+    wanted = path:sub(#prefix + 1):gsub("%%(%x%x)", function(code) return string.char(tonumber(code, 16)) end)
+  end
   local found = {{}}
   for _, entry in ipairs(entries) do
-    if rights[entry[1]] or rights[{every}] then table.insert(found, entry[2]) end
+    if rights[entry[2]] or rights[{every}] then
+      if entry[1] == wanted then return request:respond(json, entry[3]) end
+      table.insert(found, entry[3])
+    end
   end
-  request:respond(
-    {{ [":status"] = "200", ["content-type"] = "application/json" }},
-    '{{"object": "list", "data": [' .. table.concat(found, ", ") .. "]}}"
-  )
+  if wanted then return request:respond({{ [":status"] = "404" }}, {missing}) end
+  request:respond(json, '{{"object": "list", "data": [' .. table.concat(found, ", ") .. "]}}")
 end
 """
