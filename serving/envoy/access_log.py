@@ -12,12 +12,17 @@ from serving.envoy.answer_tokens import TOKENS
 from serving.envoy.authentication import CLAIMS, TOKEN_METADATA
 from serving.envoy.documents import Document, typed
 from serving.envoy.metadata import METADATA, MODEL
+from serving.envoy.request_id import CLIENT_ID, CLIENT_ID_CHARACTERS, REQUEST_ID
+
+PATH_CHARACTERS = 256
+"""What of a path is logged: the longest that leads to a model is that of one name, at most 96 characters."""
 
 FIELDS: Mapping[str, str] = {
     "time": "%START_TIME%",
-    "request_id": "%REQ(X-REQUEST-ID)%",
+    "request_id": REQUEST_ID,
+    "client_request_id": f"%DYNAMIC_METADATA({METADATA}:{CLIENT_ID}):{CLIENT_ID_CHARACTERS}%",
     "method": "%REQ(:METHOD)%",
-    "path": "%PATH(NQ)%",
+    "path": f"%PATH(NQ):{PATH_CHARACTERS}%",
     "model": f"%DYNAMIC_METADATA({METADATA}:{MODEL})%",
     "team": f"%DYNAMIC_METADATA({TOKEN_METADATA}:{CLAIMS}:sub)%",
     "jti": f"%DYNAMIC_METADATA({TOKEN_METADATA}:{CLAIMS}:jti)%",

@@ -12,6 +12,7 @@ from serving.envoy.authentication import CLAIMS, TOKEN_METADATA
 from serving.envoy.documents import Document, typed
 from serving.envoy.metadata import METADATA, MODEL
 from serving.envoy.paths import MODELS_PATH
+from serving.envoy.request_id import made_up_id
 from serving.envoy.upload_limit import BODY_SECONDS
 
 ERROR_METADATA = "llm-platform.error"
@@ -73,7 +74,8 @@ def error_replies() -> Document:
             ),
             _no_key(
                 _known(403, TOKEN_METADATA, CLAIMS),
-                "The token is revoked, or its claims sub, jti or models are missing.",
+                "The token is revoked, or one of its claims sub, jti, exp and models is missing or not as "
+                "`make token` writes it.",
             ),
             _no_key(_status("EQ", 403), "The token is for another stack."),
             _reply(
@@ -142,7 +144,7 @@ def _refused_by_protocol() -> Iterator[Document]:
         {"extension_filter": {"name": "path", "typed_config": path}},
         invalid,
         "invalid_path",
-        "The path has an escaped slash, a NUL or a fragment (#): write it as it is documented.",
+        "The path has a NUL or a fragment (#): write it as it is documented.",
     )
     yield _reply(
         _status("EQ", 408),
@@ -150,7 +152,6 @@ def _refused_by_protocol() -> Iterator[Document]:
         "request_timeout",
         f"The request did not arrive in time: its headers have 10 s, its body {BODY_SECONDS} s.",
     )
-    yield _reply(_status("EQ", 426), invalid, "http_version", "Use HTTP/1.1.")
     yield _reply(
         _status("EQ", 431),
         invalid,
@@ -162,7 +163,7 @@ def _refused_by_protocol() -> Iterator[Document]:
         invalid,
         "invalid_http",
         "Not a valid HTTP request: look at its first line, its Host header, the names of other headers "
-        "(without underscores) and how its body is framed.",
+        "and how its body is framed.",
     )
 
 
@@ -207,10 +208,11 @@ def _reply(
         "param": param,
         "code": code,
     }
-    mapper: dict[str, object] = {
+    headers: list[Document] = [made_up_id()]
+    if retry_after is not None:
+        headers.append({"header": {"key": "retry-after", "value": str(retry_after)}})
+    return {
         "filter": picked,
         "body_format_override": {"json_format": {"error": error}},
+        "headers_to_add": headers,
     }
-    if retry_after is not None:
-        mapper["headers_to_add"] = [{"header": {"key": "retry-after", "value": str(retry_after)}}]
-    return mapper

@@ -17,6 +17,7 @@ from serving.envoy.metadata import filter_state_filter
 from serving.envoy.model_list import model_list_filter
 from serving.envoy.rate_limit import rate_limit_filter
 from serving.envoy.request_body import body_filter, collecting_filter
+from serving.envoy.request_id import client_id_filter, copied_id
 from serving.envoy.routes import ROUTES
 from serving.envoy.tls import transport_socket
 from serving.envoy.upload_limit import BODY_SECONDS, upload_limit_filter
@@ -34,6 +35,12 @@ ROUTES_FILE = "routes.yaml"
 
 STUCK_SECONDS = 60
 """How long a client may take nothing of what is ready for it. One that reads slowly is left alone."""
+
+KEEPALIVE_SECONDS = STUCK_SECONDS // 2
+KEEPALIVE_INTERVAL_SECONDS = 10
+KEEPALIVE_PROBES = 3
+
+SERVER_NAME = "llm-platform"
 
 CONNECTION_MANAGER = "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 
@@ -56,7 +63,7 @@ def _listener(name: str, port: int, filter_chain: Document) -> Document:
         "config.listener.v3.Listener",
         name=name,
         address=socket_address("0.0.0.0", port),
-        socket_options=[_stuck_readers()],
+        socket_options=[_stuck_readers(), *_keepalive()],
         # What one connection may buffer; request bodies have their own limit below.
         per_connection_buffer_limit_bytes=32 * 1024,
         filter_chains=[filter_chain],
@@ -102,7 +109,7 @@ def _clients(max_request_bytes: int, memory_mib: int) -> Document:
     return typed(
         CONNECTION_MANAGER,
         stat_prefix="gateway",
-        server_name="llm-platform",
+        server_name=SERVER_NAME,
         # Not HTTP/2: a client that opens no window for a stream looks like one whose model thinks, and could
         # hold a place in the queue for ever. OpenAI's clients do not speak it unless told to.
         codec_type="HTTP1",
@@ -111,8 +118,17 @@ def _clients(max_request_bytes: int, memory_mib: int) -> Document:
         # One spelling of each path, or the allow-list would be a suggestion.
         normalize_path=True,
         merge_slashes=True,
-        path_with_escaped_slashes_action="REJECT_REQUEST",
-        common_http_protocol_options={"headers_with_underscores_action": "REJECT_REQUEST"},
+        # A path with an escaped slash is not changed, so that it is one of no route here but that to a model
+        # whose name has a slash. Every other route is an exact string or leads to no engine.
+        path_with_escaped_slashes_action="KEEP_UNCHANGED",
+        # Every answer says the request's id, which the engine is told too.
+        always_set_request_id_in_response=True,
+        early_header_mutation_extensions=[copied_id()],
+        # As nginx does. Left in, `x_team` and `x-team` would be one header to some servers.
+        common_http_protocol_options={"headers_with_underscores_action": "DROP_HEADER"},
+        # HTTP/1.0 is what nginx's proxy_pass speaks unless told otherwise. Such a client gets no chunks: what
+        # has no length ends with the connection.
+        http_protocol_options={"accept_http_10": True, "default_host_for_http_10": SERVER_NAME},
         # Headers and body have to arrive in time. A reply may take as long as it takes.
         request_headers_timeout="10s",
         request_timeout=f"{BODY_SECONDS}s",
@@ -123,6 +139,7 @@ def _clients(max_request_bytes: int, memory_mib: int) -> Document:
         # A refused request costs no more than a look at its headers, and only what may reach a model counts
         # as an arrival.
         http_filters=[
+            client_id_filter(),
             authentication_filter(),
             claims_filter(),
             rate_limit_filter(),
@@ -151,6 +168,26 @@ def _stuck_readers() -> Document:
         # Before listening: connections inherit it.
         "state": "STATE_BOUND",
     }
+
+
+def _keepalive() -> list[Document]:
+    """Probes to clients while an answer is silent: a network load balancer on AWS drops a connection without
+    traffic after 350 s and tells neither side.
+
+    They begin at half of STUCK_SECONDS: whatever TCP_KEEPCNT says, TCP_USER_TIMEOUT ends a connection with an
+    unanswered probe from which nothing has come for that long (Linux, tcp_keepalive_timer). So three probes
+    may get lost.
+    """
+    options = (
+        ("SO_KEEPALIVE", socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+        ("TCP_KEEPIDLE", socket.IPPROTO_TCP, 4, KEEPALIVE_SECONDS),
+        ("TCP_KEEPINTVL", socket.IPPROTO_TCP, 5, KEEPALIVE_INTERVAL_SECONDS),
+        ("TCP_KEEPCNT", socket.IPPROTO_TCP, 6, KEEPALIVE_PROBES),
+    )
+    return [
+        {"description": name, "level": level, "name": number, "int_value": value, "state": "STATE_BOUND"}
+        for name, level, number, value in options
+    ]
 
 
 def _router() -> Document:
