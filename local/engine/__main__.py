@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from local.engine.flags import parse
 from local.engine.machine import machine_from
 from local.engine.refusal import Refused
-from local.engine.settings import engine_settings, server_settings
+from local.engine.server_settings import server_settings
+from local.engine.settings import engine_settings
 
 
 def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from local.engine.scheduler import Sequence
-from local.engine.settings import Server
+from local.engine.server_settings import Server
 
 RENDERING_SECONDS = 0.005
 """From the first look at the bounds of the queue to the second, of a server that has any: vLLM renders and

@@ -26,7 +26,8 @@ from local.engine.admission import (
 from local.engine.faults import Fault
 from local.engine.metrics import EngineMetrics, Finished
 from local.engine.request import Choice, Request
-from local.engine.settings import Engine, Server
+from local.engine.server_settings import Server
+from local.engine.settings import Engine
 
 CATCH_UP_SECONDS = 0.02
 """How long steps may run without letting the connections write: below what a reader notices."""

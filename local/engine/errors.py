@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,12 @@ MAX_REPORTED = 10
 MAX_INPUT_CHARACTERS = 200
 """vLLM 0.32 reports at most ten problems and cuts what was sent, so that an answer is no larger than its
 cause."""
+
+
+BRACKETS = re.compile(r"[\[\](){}]")
+KINDS = frozenset(
+    {"str", "int", "float", "bool", "bytes", "list", "tuple", "dict", "set", "none", "nullable"}
+)
 
 
 class ApiError(Exception):
@@ -57,13 +64,6 @@ def bad_value(message: str, parameter: str, value: object) -> ApiError:
 def not_emulated(parameter: str, reason: str) -> ApiError:
     """Something that vLLM can do and the emulator cannot."""
     return bad_request(f"The vLLM emulator does not support {parameter}: {reason}", parameter)
-
-
-def too_many_choices(asked: int, limit: int) -> ApiError:
-    return bad_request(
-        f"n must be at most {limit}, got {asked}. To increase this limit, set the VLLM_MAX_N_SEQUENCES "
-        "environment variable."
-    )
 
 
 def unknown_model(name: str, served: Sequence[str]) -> ApiError:
@@ -127,17 +127,9 @@ def wrong_fields(error: ValidationError) -> ApiError:
 
 
 def _problem(found: ErrorDetails) -> dict[str, Any]:
-    if found["type"] == "model_type":
-        # FastAPI reads bodies from attributes, too, and says so.
-        return {
-            "type": "model_attributes_type",
-            "loc": "body",
-            "msg": "Input should be a valid dictionary or object to extract fields from",
-            "input": _summary(found["input"]),
-        }
     problem = {
         "type": found["type"],
-        "loc": ".".join(["body", *(str(part) for part in found["loc"] if _is_field(part))]),
+        "loc": ".".join(["body", *(str(part) for part in found["loc"] if _is_field(str(part)))]),
         "msg": found["msg"],
         "input": _summary(found["input"]),
     }
@@ -153,11 +145,15 @@ def _validation_error(problems: Sequence[dict[str, Any]]) -> ApiError:
     return ApiError(400, "Bad Request", "\n".join(lines), problems[0]["loc"])
 
 
-def _is_field(part: int | str) -> bool:
-    """False for the names of types that pydantic puts into the path of a union."""
-    return isinstance(part, int) or not (
-        "[" in part or part in ("str", "int", "float", "bool", "list", "dict") or part[:1].isupper()
-    )
+def _is_field(part: str) -> bool:
+    """False for the kinds of types that pydantic puts into the path of a union.
+
+    Names of classes stay only for messages: vLLM's other classes have validators around them, and then the
+    path has the validator's name in brackets, which it takes out.
+    """
+    if part[:1].isupper():
+        return part.endswith("MessageParam") or part == "Message"
+    return not BRACKETS.search(part) and part not in KINDS
 
 
 def _summary(value: object) -> object:

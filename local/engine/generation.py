@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from local.engine.errors import bad_request, bad_value
@@ -9,68 +10,79 @@ from local.engine.faults import fault_in
 from local.engine.protocol import GenerationRequest
 from local.engine.reply import ReplyText, drawn_length, first_stop, mix
 from local.engine.request import Choice, Request
-from local.engine.scheduler import Sequence
+from local.engine.sampling import check_sampling
+from local.engine.scheduler import Sequence as EngineSequence
 from local.engine.settings import Engine
-from local.engine.tokens import Prompt
+from local.engine.tokens import Prompt, cut_to
 
 
 @dataclass(frozen=True)
 class Lengths:
-    """tokens: how long the reply gets; limit: max_tokens as the engine counts it; reason: how it ends."""
+    """tokens: how long the reply gets; reason: how it ends."""
 
     tokens: int
-    limit: int
     reason: str
 
 
+def rendered(asked: GenerationRequest, served: str, engine: Engine) -> list[Prompt]:
+    """The prompts, cut where the request says so. Raises ApiError on what is no prompt for this engine."""
+    asked.check_length(engine.max_model_len)
+    prompts = asked.prompts(served)
+    cut = asked.truncate_prompt_tokens
+    if cut is not None:
+        most = engine.max_model_len - 1 if cut == -1 else cut
+        prompts = [cut_to(prompt, most) for prompt in prompts]
+    for prompt in prompts:
+        check_prompt(prompt, engine)
+    return prompts
+
+
+def check_prompt(prompt: Prompt, engine: Engine) -> None:
+    longest = engine.max_model_len
+    if prompt.largest_id is not None and prompt.largest_id >= engine.model.vocabulary:
+        raise bad_request(f"Token id {prompt.largest_id} is out of vocabulary")
+    if prompt.tokens > longest:
+        # vLLM stops counting a text's tokens at the first one too many; ids it need not count.
+        counted = prompt.tokens if prompt.largest_id is not None else longest + 1
+        raise bad_value(
+            f"This model's maximum context length is {longest} tokens. However, your prompt contains "
+            f"{'at least ' if counted == longest + 1 else ''}{counted} input tokens, which exceeds this "
+            "limit even without any output tokens. Please reduce the length of the input prompt.",
+            "input_tokens",
+            counted,
+        )
+
+
 def planned_request(
-    asked: GenerationRequest, prompts: list[Prompt], engine: Engine, adapter: str | None = None
+    asked: GenerationRequest,
+    prompts: Sequence[Prompt],
+    engine: Engine,
+    max_choices: int,
+    adapter: str | None = None,
 ) -> Request:
-    """The engine's request: `n` choices for each prompt. Raises ApiError on lengths that cannot be."""
+    """The engine's request: `n` choices for each prompt. Raises ApiError on values out of range."""
     choices = []
     limit = 0
     for prompt in prompts:
-        check_lengths(asked, prompt, engine)
+        limit = length_limit(asked, prompt, engine)
+        check_sampling(asked, limit, max_choices)
         for index in range(asked.choices):
             key = reply_key(asked, prompt, index)
-            lengths = planned_lengths(asked, prompt, key, engine)
+            lengths = planned_lengths(asked, limit, key)
             choices.append(_choice(asked, prompt, ReplyText(key), lengths, engine, adapter))
-            limit = lengths.limit
     fault = next((found for prompt in prompts if (found := fault_in(prompt.content)) is not None), None)
     return Request(choices=choices, max_tokens=limit, prompts=len(prompts), fault=fault)
 
 
-def check_lengths(asked: GenerationRequest, prompt: Prompt, engine: Engine) -> None:
-    longest = engine.max_model_len
-    if prompt.largest_id is not None and prompt.largest_id >= engine.model.vocabulary:
-        raise bad_request(f"Token id {prompt.largest_id} is out of vocabulary")
+def length_limit(asked: GenerationRequest, prompt: Prompt, engine: Engine) -> int:
+    """Tokens that a reply may have: what is asked for, within the context and the server's limit."""
+    if is_echo_only(asked):
+        return 1
+    room = engine.max_model_len - prompt.tokens
+    if engine.max_reply is not None:
+        room = min(room, engine.max_reply)
     tokens = asked.asked_tokens()
-    if tokens is not None and tokens < 1 and not is_echo_only(asked):
-        raise bad_value(f"max_tokens must be at least 1, got {tokens}.", "max_tokens", tokens)
-    if tokens is not None and tokens > longest:
-        raise bad_value(
-            f"max_tokens={tokens} cannot be greater than max_model_len={longest}. Please request fewer "
-            "output tokens.",
-            "max_tokens",
-            tokens,
-        )
-    if prompt.tokens > longest:
-        # vLLM stops counting a text's tokens at the first one too many; ids it need not count.
-        exact = prompt.largest_id is not None
-        counted = prompt.tokens if exact else longest + 1
-        raise bad_value(
-            f"This model's maximum context length is {longest} tokens. However, your prompt contains "
-            f"{'' if exact else 'at least '}{counted} input tokens, which exceeds this limit even without "
-            "any output tokens. Please reduce the length of the input prompt.",
-            "input_tokens",
-            counted,
-        )
-    if prompt.tokens == longest:
-        raise bad_value("max_tokens must be at least 1, got 0.", "max_tokens", 0)
-    if tokens is not None and asked.min_tokens > tokens:
-        raise bad_request(
-            f"min_tokens must be less than or equal to max_tokens={tokens}, got {asked.min_tokens}."
-        )
+    return room if tokens is None else min(tokens, room)
 
 
 def is_echo_only(asked: GenerationRequest) -> bool:
@@ -84,20 +96,15 @@ def reply_key(asked: GenerationRequest, prompt: Prompt, index: int) -> int:
     return mix(mix(prompt.fingerprint + (seed << 32)) + index)
 
 
-def planned_lengths(asked: GenerationRequest, prompt: Prompt, key: int, engine: Engine) -> Lengths:
-    """max_tokens where it is given, else a drawn length; within the context and the server's limit.
+def planned_lengths(asked: GenerationRequest, limit: int, key: int) -> Lengths:
+    """max_tokens where it is given, else a drawn length.
 
     A caller who sets max_tokens gets that many: a benchmark asks for a length and means it.
     """
-    room = engine.max_model_len - prompt.tokens
-    if engine.max_reply is not None:
-        room = min(room, engine.max_reply)
-    tokens = asked.asked_tokens()
-    if tokens is not None:
-        limit = max(1, min(tokens, room))
-        return Lengths(limit, limit, "length")
-    drawn = room if asked.ignore_eos else max(drawn_length(key), asked.min_tokens)
-    return Lengths(drawn, room, "stop") if drawn < room else Lengths(room, room, "length")
+    if asked.asked_tokens() is not None or asked.ignore_eos:
+        return Lengths(limit, "length")
+    drawn = max(drawn_length(key), asked.min_tokens)
+    return Lengths(drawn, "stop") if drawn < limit else Lengths(limit, "length")
 
 
 def _choice(
@@ -112,7 +119,7 @@ def _choice(
     tokens = lengths.tokens if stop is None else stop.tokens
     keys = prompt.block_keys(engine.block_size, adapter) if engine.prefix_caching else []
     return Choice(
-        sequence=Sequence(prompt.tokens, tokens, keys, adapter),
+        sequence=EngineSequence(prompt.tokens, tokens, keys, adapter),
         reply=reply,
         reason=lengths.reason if stop is None else "stop",
         stop=stop,

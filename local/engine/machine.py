@@ -22,6 +22,11 @@ MAX_CHOICES = "VLLM_MAX_N_SEQUENCES"
 
 DEFAULT_MAX_CHOICES = "16384"
 
+MAX_PROMPTS = "VLLM_MAX_COMPLETION_PROMPTS"
+"""vLLM's own variable: the most prompts of one request for completions."""
+
+DEFAULT_MAX_PROMPTS = "1024"
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -29,8 +34,8 @@ class Machine:
     cloud.
 
     listen: address to bind instead of --host and --port, because all pods of a local cluster share one
-    machine. max_choices: largest `n` of a request. compile_cache: where compiled code is kept; None keeps
-    none.
+    machine. max_choices: largest `n` of a request; max_prompts: the most prompts of one. compile_cache: where
+    compiled code is kept; None keeps none.
     """
 
     accelerator: Accelerator
@@ -38,6 +43,7 @@ class Machine:
     cold_start_scale: float
     listen: tuple[str, int] | None
     max_choices: int
+    max_prompts: int
     compile_cache: Path | None = None
 
 
@@ -57,6 +63,7 @@ def machine_from(environment: Mapping[str, str]) -> Machine:
         cold_start_scale=_number(environment, COLD_START_SCALE, "1"),
         listen=_listen(environment),
         max_choices=_whole_number(environment, MAX_CHOICES, DEFAULT_MAX_CHOICES),
+        max_prompts=_whole_number(environment, MAX_PROMPTS, DEFAULT_MAX_PROMPTS),
         compile_cache=None if cache is None else Path(cache),
     )
 

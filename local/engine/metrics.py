@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from local.engine import scheduler
-from local.engine.settings import Engine, Server
+from local.engine.server_settings import Server
+from local.engine.settings import Engine
 
 ENGINE_INDEX = "0"
 """One data-parallel engine."""

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, RootModel
 from local.engine.errors import ApiError, bad_request, bad_value, not_emulated
 from local.engine.faults import fault_in
 from local.engine.pooling_settings import Pooling
-from local.engine.protocol import TokenId
+from local.engine.protocol import INT64
 from local.engine.reply import ReplyText
 from local.engine.request import Choice, Request
 from local.engine.scheduler import Sequence as EngineSequence
@@ -25,6 +25,7 @@ END_BYTES = BYTES_PER_TOKEN
 
 LENGTHS = "Input lengths must be either 1:1, 1:N or N:N"
 
+TokenId = Annotated[int, Field(ge=0, lt=INT64)]
 Text = str | dict[str, Any]
 Texts = Text | list[Text]
 

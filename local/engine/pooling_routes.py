@@ -22,7 +22,8 @@ from local.engine.pooling import (
 )
 from local.engine.pooling_settings import Pooling
 from local.engine.request import Request
-from local.engine.settings import Engine, Server
+from local.engine.server_settings import Server
+from local.engine.settings import Engine
 from local.engine.tokens import Prompt
 from local.engine.waiting import CALLER_LEFT_STATUS, check_open, enter, finished, look_first
 

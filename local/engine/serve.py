@@ -21,7 +21,8 @@ from local.engine.engine_loop import EngineLoop
 from local.engine.machine import Machine
 from local.engine.metrics import EngineMetrics
 from local.engine.refusal import Refused
-from local.engine.settings import Engine, Server
+from local.engine.server_settings import Server
+from local.engine.settings import Engine
 from local.engine.start import COMPILATION, start_stages
 from local.engine.version import ENGINE_VERSION, banner
 

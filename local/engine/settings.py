@@ -1,16 +1,15 @@
-"""What the flags mean: frozen descriptions of the engine and of the server in front of it."""
+"""What the flags mean for the engine; what they mean for the server in front stands in server_settings.py."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from infra.accelerators import Accelerator
 from infra.choices import UnknownNameError
-from local.engine.adapters import Adapters, adapter_settings, adapter_slots
+from local.engine.adapters import adapter_slots
 from local.engine.machine import Machine
 from local.engine.memory import Placement, kv_blocks, longest_context, place
 from local.engine.pooling_settings import Pooling, pooling_settings
@@ -28,14 +27,6 @@ DEFAULT_BLOCK_SIZE = 16
 """Tokens per KV block of vLLM on CUDA."""
 
 AUTO_LENGTH = -1
-
-BUCKET_FAMILIES = frozenset(
-    {
-        "request_latency", "time_to_first_token", "inter_token_latency", "iteration_tokens",
-        "request_params_n", "request_num_preemptions", "request_tokens", "kv_cache_residency",
-    }
-)  # fmt: skip
-"""Keys of --custom-histogram-buckets."""
 
 Value = TypeVar("Value")
 
@@ -66,33 +57,6 @@ class Engine:
     graphs: bool
     pooling: Pooling | None
     timing: StepTime
-
-
-@dataclass(frozen=True)
-class Server:
-    """What is in front: names, adapters, address, keys, bounds of the queue, and how much is said.
-
-    stream_interval: tokens per event of a streamed reply, at least. max_choices: largest `n`.
-    """
-
-    served_names: tuple[str, ...]
-    adapters: Adapters | None
-    host: str
-    port: int
-    api_keys: tuple[str, ...]
-    shutdown_timeout: float
-    max_queued_requests: int | None
-    max_queued_tokens: int | None
-    max_choices: int
-    stream_interval: int
-    histogram_buckets: Mapping[str, Sequence[float]]
-    statistics: bool
-    tools: bool
-    prompt_details: bool
-    usage_always: bool
-    access_log: bool
-    quiet_paths: frozenset[str]
-    log_level: str
 
 
 def given(value: Value | None, default: Value) -> Value:
@@ -166,32 +130,6 @@ def engine_settings(flags: argparse.Namespace, machine: Machine) -> Engine:
     )
 
 
-def server_settings(flags: argparse.Namespace, machine: Machine) -> Server:
-    """The server that these flags start. Raises Refused on what vLLM refuses."""
-    host, port = machine.listen or (given(flags.host, "0.0.0.0"), given(flags.port, 8000))
-    served_names = tuple(given(flags.served_model_name, [model_argument(flags)]))
-    return Server(
-        served_names=served_names,
-        adapters=adapter_settings(flags, served_names),
-        host=host,
-        port=port,
-        api_keys=tuple(given(flags.api_key, [])),
-        shutdown_timeout=at_least("shutdown_timeout", 0, flags.shutdown_timeout, 0),
-        max_queued_requests=optional_bound("max_num_queued_reqs", flags.max_num_queued_reqs),
-        max_queued_tokens=optional_bound("max_num_queued_tokens", flags.max_num_queued_tokens),
-        max_choices=machine.max_choices,
-        stream_interval=at_least("stream_interval", 1, flags.stream_interval, 1),
-        histogram_buckets=custom_buckets(flags.custom_histogram_buckets),
-        statistics=flags.disable_log_stats is not True,
-        tools=flags.enable_auto_tool_choice is True,
-        prompt_details=flags.enable_prompt_tokens_details is True,
-        usage_always=flags.enable_force_include_usage is True,
-        access_log=flags.disable_uvicorn_access_log is not True,
-        quiet_paths=frozenset(given(flags.disable_access_log_for_endpoints, "").split(",")) - {""},
-        log_level=given(flags.uvicorn_log_level, "info"),
-    )
-
-
 def model_argument(flags: argparse.Namespace) -> str:
     """What vLLM is told to serve, a repository or a folder. Raises Refused."""
     name = flags.model if flags.model_tag is None else flags.model_tag
@@ -259,27 +197,8 @@ def reply_limit(value: object) -> int | None:
     return limit
 
 
-def custom_buckets(value: object) -> Mapping[str, Sequence[float]]:
-    """--custom-histogram-buckets: {family: ascending positive bounds}."""
-    if value is None:
-        return {}
-    if not isinstance(value, dict) or not set(value) <= BUCKET_FAMILIES:
-        raise Refused(
-            f"custom_histogram_buckets takes a JSON object with keys among {sorted(BUCKET_FAMILIES)}."
-        )
-    for family, bounds in value.items():
-        numbers = isinstance(bounds, list) and all(isinstance(bound, int | float) for bound in bounds)
-        if not numbers or not bounds or sorted(set(bounds)) != bounds or bounds[0] <= 0:
-            raise Refused(f"custom_histogram_buckets[{family!r}]: bounds must be ascending positive numbers.")
-    return value
-
-
 def at_least(name: str, minimum: int, value: int | None, default: int) -> int:
     chosen = given(value, default)
     if chosen < minimum:
         raise Refused(f"{name} must be at least {minimum}, got {chosen}.")
     return chosen
-
-
-def optional_bound(name: str, value: int | None) -> int | None:
-    return None if value is None else at_least(name, 0, value, 0)

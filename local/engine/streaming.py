@@ -19,7 +19,8 @@ from local.engine.request import Request
 class Stream:
     """How a reply is streamed.
 
-    prompts: how many the request has; echoes: text before each choice's own; usage_at_end and usage_always:
+    prompts: how many the request has; echoes: text before each choice's own; echoed_tokens: its tokens, for
+    the first event of each; usage_at_end and usage_always:
     the caller's stream_options; interval: tokens that an event waits for.
     """
 
@@ -27,6 +28,7 @@ class Stream:
     answer: Answer
     prompts: int
     echoes: list[str]
+    echoed_tokens: list[list[int]] | None
     keep_stop: bool
     usage_at_end: bool
     usage_always: bool
@@ -71,6 +73,8 @@ async def events(stream: Stream, request: Request, enter: Callable[[], None]) ->
             if not start:
                 text = stream.echoes[index] + text
             chunk = stream.answer.chunk(stream.head, index, text, ended)
+            if not start and stream.echoed_tokens is not None:
+                chunk["choices"][0]["prompt_token_ids"] = stream.echoed_tokens[index]
             if ended is not None:
                 open_choices.discard(index)
                 if not stream.usage_at_end:

@@ -14,6 +14,8 @@ from functools import cached_property
 
 BYTES_PER_TOKEN = 4
 
+LARGEST_ID = 2**64 - 1
+
 TURN_BYTES = 5 * BYTES_PER_TOKEN
 """What a chat template puts around one message: five tokens in the templates of Llama 3 and Qwen 3."""
 
@@ -62,8 +64,23 @@ def text_prompt(text: str) -> Prompt:
 
 
 def token_prompt(ids: Sequence[int]) -> Prompt:
-    """A prompt given as token ids, eight bytes each: whatever a request may hold."""
-    return Prompt(b"".join(token.to_bytes(8, "little") for token in ids), 8, max(ids, default=None))
+    """A prompt given as token ids, eight bytes each; larger ones are in no vocabulary anyway."""
+    content = b"".join(min(token, LARGEST_ID).to_bytes(8, "little") for token in ids)
+    return Prompt(content, 8, max(ids, default=None))
+
+
+def token_ids(prompt: Prompt) -> list[int]:
+    """The tokens as numbers: of a text, the four bytes of each."""
+    content, width = prompt.content, prompt.bytes_per_token
+    return [int.from_bytes(content[at : at + width], "little") for at in range(0, len(content), width)]
+
+
+def cut_to(prompt: Prompt, tokens: int) -> Prompt:
+    """The last `tokens` tokens of a prompt, as tokenizers of generative models cut."""
+    if tokens >= prompt.tokens:
+        return prompt
+    kept = tokens * prompt.bytes_per_token
+    return Prompt(prompt.content[len(prompt.content) - kept :], prompt.bytes_per_token, prompt.largest_id)
 
 
 def chat_prompt(turns: Sequence[tuple[str, str]]) -> Prompt:

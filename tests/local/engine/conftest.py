@@ -16,7 +16,8 @@ import pytest
 from local.engine.comparison.servers import free_port
 from local.engine.flags import parse
 from local.engine.machine import machine_from
-from local.engine.settings import Engine, Server, engine_settings, server_settings
+from local.engine.server_settings import Server, server_settings
+from local.engine.settings import Engine, engine_settings
 from serving.timing import StepTime
 
 MODEL = "Qwen/Qwen3-8B"

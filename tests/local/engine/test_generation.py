@@ -4,13 +4,16 @@ from dataclasses import replace
 
 import pytest
 
+from local.engine.chat import ChatRequest
+from local.engine.completions import CompletionRequest
 from local.engine.errors import ApiError
-from local.engine.generation import choice_text, planned_request
-from local.engine.protocol import ChatRequest, CompletionRequest, GenerationRequest
+from local.engine.generation import choice_text, planned_request, rendered
+from local.engine.protocol import GenerationRequest
 from local.engine.request import Request
+from local.engine.settings import Engine
 from tests.local.engine.conftest import quick_engine
 
-ENGINE, _ = quick_engine()
+ENGINE, SERVER = quick_engine()
 CONTEXT = ENGINE.max_model_len
 
 
@@ -18,9 +21,19 @@ def completion(**fields: object) -> CompletionRequest:
     return CompletionRequest.model_validate({"prompt": "x" * 400, **fields})
 
 
+def chat(**fields: object) -> ChatRequest:
+    """A conversation whose prompt has 100 tokens, and a reply without a limit."""
+    return ChatRequest.model_validate({"messages": [{"role": "user", "content": "x" * 368}], **fields})
+
+
 def planned(asked: GenerationRequest) -> Request:
-    asked.check()
-    return planned_request(asked, asked.prompts(), ENGINE)
+    return planned_within(asked, ENGINE)
+
+
+def planned_within(asked: GenerationRequest, engine: Engine) -> Request:
+    prompts = rendered(asked, "chat", engine)
+    asked.check_emulated()
+    return planned_request(asked, prompts, engine, SERVER.max_choices)
 
 
 def test_max_tokens_is_the_length():
@@ -29,7 +42,8 @@ def test_max_tokens_is_the_length():
 
 
 def test_a_completion_has_sixteen_tokens_unless_told_otherwise():
-    assert planned(completion()).choices[0].sequence.output_tokens == 16
+    for asked in (completion(), completion(max_tokens=None)):
+        assert planned(asked).choices[0].sequence.output_tokens == 16
 
 
 def test_the_context_cuts_a_long_reply():
@@ -40,19 +54,19 @@ def test_the_context_cuts_a_long_reply():
 
 def test_the_servers_limit_holds_for_every_reply():
     bounded = replace(ENGINE, max_reply=50)
-    for asked in (completion(max_tokens=80), completion(max_tokens=None, ignore_eos=True)):
-        choice = planned_request(asked, asked.prompts(), bounded).choices[0]
+    for asked in (completion(max_tokens=80), chat(ignore_eos=True)):
+        choice = planned_within(asked, bounded).choices[0]
         assert (choice.sequence.output_tokens, choice.reason) == (50, "length")
     short = completion(max_tokens=49)
-    assert planned_request(short, short.prompts(), bounded).choices[0].sequence.output_tokens == 49
+    assert planned_within(short, bounded).choices[0].sequence.output_tokens == 49
 
 
 def test_an_unlimited_reply_ends_by_itself_unless_it_must_not():
-    drawn = planned(completion(max_tokens=None)).choices[0]
+    drawn = planned(chat()).choices[0]
     assert drawn.reason == "stop"
-    endless = planned(completion(max_tokens=None, ignore_eos=True)).choices[0]
+    endless = planned(chat(ignore_eos=True)).choices[0]
     assert (endless.sequence.output_tokens, endless.reason) == (CONTEXT - 100, "length")
-    longer = planned(completion(max_tokens=None, min_tokens=1000)).choices[0]
+    longer = planned(chat(min_tokens=1000)).choices[0]
     assert longer.sequence.output_tokens >= 1000
 
 
@@ -65,7 +79,7 @@ def test_choices_of_one_prompt_differ_and_share_its_memory():
 
 def test_no_keys_without_prefix_caching():
     asked = completion()
-    request = planned_request(asked, asked.prompts(), replace(ENGINE, prefix_caching=False))
+    request = planned_within(asked, replace(ENGINE, prefix_caching=False))
     assert request.choices[0].sequence.block_keys == []
 
 
@@ -98,9 +112,9 @@ def test_parts_of_a_message_are_joined():
     parts = [{"type": "text", "text": "ab"}, {"type": "text", "text": "c"}]
     joined = ChatRequest.model_validate({"messages": [{"role": "user", "content": parts}]})
     plain = ChatRequest.model_validate({"messages": [{"role": "user", "content": "ab\nc"}]})
-    assert joined.prompts() == plain.prompts()
+    assert joined.prompts("chat") == plain.prompts("chat")
 
 
 def test_a_lone_number_is_not_a_list_of_prompts():
-    assert completion(prompt=[1, 2, 3]).prompts()[0].tokens == 3
-    assert [prompt.tokens for prompt in completion(prompt=[[1, 2], [3]]).prompts()] == [2, 1]
+    assert completion(prompt=[1, 2, 3]).prompts("chat")[0].tokens == 3
+    assert [prompt.tokens for prompt in completion(prompt=[[1, 2], [3]]).prompts("chat")] == [2, 1]

@@ -6,7 +6,8 @@ from local.engine.comparison.rendered import CommandLine, rendered_command_lines
 from local.engine.flags import parse
 from local.engine.machine import machine_from
 from local.engine.refusal import Refused
-from local.engine.settings import Engine, engine_settings, server_settings
+from local.engine.server_settings import server_settings
+from local.engine.settings import Engine, engine_settings
 
 L4 = {"EMULATOR_ACCELERATOR": "nvidia-l4", "EMULATOR_GPUS": "1"}
 H100 = {"EMULATOR_ACCELERATOR": "nvidia-h100-80gb", "EMULATOR_GPUS": "2"}
