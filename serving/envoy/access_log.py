@@ -13,6 +13,7 @@ from serving.envoy.authentication import CLAIMS, TOKEN_METADATA
 from serving.envoy.documents import Document, typed
 from serving.envoy.metadata import METADATA, MODEL
 from serving.envoy.request_id import CLIENT_ID, CLIENT_ID_CHARACTERS, REQUEST_ID
+from serving.envoy.tries import OUTCOME
 
 PATH_CHARACTERS = 256
 """What of a path is logged: the longest that leads to a model is that of one name, at most 96 characters."""
@@ -29,6 +30,8 @@ FIELDS: Mapping[str, str] = {
     "status": "%RESPONSE_CODE%",
     "details": "%RESPONSE_CODE_DETAILS%",
     "flags": "%RESPONSE_FLAGS%",
+    # Why no engine answered, or that it refused in a stream (outcomes.py).
+    "outcome": f"%DYNAMIC_METADATA({METADATA}:{OUTCOME})%",
     "milliseconds": "%DURATION%",
     # From the first byte of the request to the first byte of the answer's body, which is its first token.
     "ttft_milliseconds": "%COMMON_DURATION(DS_RX_BEG:US_RX_BODY_BEG:ms)%",

@@ -1,9 +1,9 @@
-"""How many tokens an answer took, as the engine says it, for the access log.
+"""What the gateway reads of an answer: how many tokens it took, and whether it is a refusal in a stream.
 
 vLLM ends each whole answer with it, and a stream whose client asks for it, as OpenAI does
 (`stream_options: {"include_usage": true}`); other streams do not say. Of Envoy 1.40's own filters one is
 marked work in progress (sse_to_metadata) and one collects each answer before it passes (json_to_metadata), so
-this is a script that looks at the pieces as they pass.
+this is a script that looks at the pieces as they pass. What it notes of errors is in outcomes.py.
 """
 
 from __future__ import annotations
@@ -11,7 +11,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from serving.envoy.documents import Document
-from serving.envoy.lua import lua_filter
+from serving.envoy.error_replies import BROKE_OFF
+from serving.envoy.lua import lua_filter, with_constants
+from serving.envoy.metadata import METADATA
+from serving.envoy.outcomes import MODEL_HEADER
+from serving.envoy.tries import LOOK
 
 SCRIPT = Path(__file__).parent.parent / "data" / "answer_tokens.lua"
 
@@ -21,4 +25,5 @@ TOKENS = "tokens"
 
 def answer_tokens_filter() -> Document:
     """The filter for the listener. Answers pass it after the engine's errors have been put into words."""
-    return lua_filter("answer_tokens", SCRIPT.read_text(encoding="utf-8"))
+    constants = {"METADATA": METADATA, "MODEL_HEADER": MODEL_HEADER, "LOOK": LOOK, "BROKE_OFF": BROKE_OFF}
+    return lua_filter("answer_tokens", with_constants(SCRIPT.read_text(encoding="utf-8"), constants))

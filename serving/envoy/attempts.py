@@ -1,9 +1,9 @@
 """Which clusters a request may go to, and which of them each attempt goes to.
 
-A request is sent again only before the first byte of its answer. Where a model has a canary or a fallback,
-Envoy's composite cluster gives each attempt a cluster of its own. One without a replica, or one that no
-longer exists, is passed over within the same attempt (both tried on Envoy 1.40), so that a canary never
-fails a request, however broken or gone it is.
+A request is sent again only before the first byte of its answer; tries.py says how often. Where a model has
+a canary or a fallback, Envoy's composite cluster gives each attempt a cluster of its own. One without a
+replica, or one that no longer exists, is passed over within the same attempt (both tried on Envoy 1.40), so
+that a canary that refuses, breaks off or is gone fails no request.
 
 An engine says 503 when its queue is full. That is tried again only where another Service can take it: on the
 same replicas it would be load on top of overload.
@@ -14,10 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from serving.envoy.documents import Document, typed
+from serving.envoy.tries import RETRIES
 from serving.served import ServedModel
-
-RETRIES = 3
-"""After the first attempt; all of them within about 0.2 s."""
 
 SELECTIONS = 16
 """How often a retry looks for a host that was not tried yet. The next place that a key hashes to is often the
@@ -46,17 +44,14 @@ class Destination:
 
     def retry_policy(self) -> Document:
         """`retry_policy` of its routes."""
-        # All of these happen before the first byte of an answer; a broken stream is not repeated.
-        causes = ["connect-failure", "refused-stream", "reset"]
-        elsewhere: dict[str, object] = {}
-        if len(self.attempts) > 1:
-            causes.append("retriable-status-codes")
-            elsewhere["retriable_status_codes"] = [503]
         return {
-            "retry_on": ",".join(causes),
-            **elsewhere,
+            # All of these happen before the first byte of an answer; a broken stream is not repeated. A full
+            # queue is among them even where no other Service can take the request: the engine's own words are
+            # dropped then, and the script in tries.lua answers at once, however its 503 goes on.
+            "retry_on": "connect-failure,refused-stream,reset,retriable-status-codes",
+            "retriable_status_codes": [503],
             "num_retries": RETRIES,
-            "retry_back_off": {"base_interval": "0.05s", "max_interval": "1s"},
+            "retry_back_off": {"base_interval": "0.05s", "max_interval": "0.2s"},
             "retry_host_predicate": [
                 {
                     "name": "envoy.retry_host_predicates.previous_hosts",
@@ -86,15 +81,16 @@ def stable(model: ServedModel) -> Destination:
     """For the model itself: its Service, and its fallback if it has one."""
     if model.fallback is None:
         return own(model)
-    # The second try is the model's, mostly on another replica, whose queue may have room. The last one is,
-    # too: if both are full, the answer is that of the model that was asked.
-    attempts = (model.name, model.name, model.fallback, model.name)
-    return Destination(attempts, overflow=model.fallback)
+    # The second try is the model's, too: mostly on another replica, whose queue may have room. The fourth is,
+    # and the one that sends nothing: if both are full, the answer is that of the model that was asked.
+    others = (model.name, model.fallback, *([model.name] * RETRIES))
+    return Destination((model.name, *others[:RETRIES]), overflow=model.fallback)
 
 
 def canary(model: ServedModel, service: str) -> Destination:
-    """For the canary's share of a model's requests: whatever it fails to take, the model does."""
-    attempts = (service, *(model.name for _ in range(RETRIES)))
+    """For the canary's share of a model's requests: what it fails to take goes where the others go."""
+    others = stable(model).attempts * (RETRIES + 1)
+    attempts = (service, *others[:RETRIES])
     return Destination(attempts, overflow=model.name)
 
 

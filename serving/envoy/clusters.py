@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from serving.engines.vllm import KEEP_ALIVE_SECONDS
 from serving.envoy.affinity import hashing
-from serving.envoy.attempts import RETRIES, Destination, cluster_name, destinations, hashes
+from serving.envoy.attempts import Destination, cluster_name, destinations, hashes
 from serving.envoy.documents import Document, discovery, socket_address, typed
+from serving.envoy.tries import RETRIES
 from serving.names import ENGINE_PORT, INFERENCE_NAMESPACE, service_host
 from serving.served import ServedModel
 

@@ -6,13 +6,16 @@ what to do. What a client sent is not repeated, but for the model's name.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 from serving.envoy.authentication import CLAIMS, TOKEN_METADATA
 from serving.envoy.documents import Document, typed
 from serving.envoy.metadata import METADATA, MODEL
 from serving.envoy.paths import MODELS_PATH
 from serving.envoy.request_id import made_up_id
+from serving.envoy.tries import FULL, LOOK, LOOKED_AT, OUTCOME
 from serving.envoy.upload_limit import BODY_SECONDS
 
 ERROR_METADATA = "llm-platform.error"
@@ -27,6 +30,29 @@ HOW_TO_ASK = "Pass a token of this stack as API key (Authorization: Bearer ...);
 
 RETRY_AFTER_SECONDS = 5
 """What a client is told to wait after 429, and after 503 while replicas exist; OpenAI's clients do."""
+
+BROKE_OFF_MESSAGE = (
+    "The engine that had this request closed the connection before it answered; so did the other replica "
+    "that was tried, if there is one. The gateway does not try again, because the request itself may be what "
+    "stops an engine."
+)
+
+BROKE_OFF = json.dumps(
+    {
+        "error": {
+            "message": BROKE_OFF_MESSAGE,
+            "type": "server_error",
+            "param": None,
+            "code": "engine_connection_broken",
+        }
+    }
+)
+"""Body of the answer to a request that was delivered and broke off."""
+
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+
+NOT_AGAIN: Mapping[str, str] = {"x-should-retry": "false"}
+"""OpenAI's clients (Python 2.54, Node) try 502 again unless an answer says this."""
 
 WAKE_RETRY_AFTER_SECONDS = 30
 """What a client is told to wait when the model has no replica at all: it sleeps, or its first one starts.
@@ -46,6 +72,9 @@ def error_replies() -> Document:
         f"No replica of model {model} is ready: one is started when requests arrive. "
         f"Try again in {WAKE_RETRY_AFTER_SECONDS} s."
     )
+    full = f"The queues of all replicas of {model} are full. Try again shortly."
+    # Read by the script for answers, which knows how the tries before ended, and removed by it.
+    tries = {LOOK: f"{LOOKED_AT} %RESPONSE_FLAGS%"}
     unavailable = f"No replica of model {model} can answer now. Try again shortly."
     route_code = f"%METADATA(ROUTE:{ERROR_METADATA}:code)%"
     return {
@@ -58,6 +87,7 @@ def error_replies() -> Document:
                 "model_unavailable",
                 asleep,
                 retry_after=WAKE_RETRY_AFTER_SECONDS,
+                headers=tries,
             ),
             _reply(
                 _status("EQ", 401),
@@ -93,11 +123,26 @@ def error_replies() -> Document:
                 retry_after=RETRY_AFTER_SECONDS,
             ),
             _reply(
+                _known(502, METADATA, MODEL),
+                "server_error",
+                "engine_connection_broken",
+                BROKE_OFF_MESSAGE,
+                headers=NOT_AGAIN,
+            ),
+            _reply(
+                _known(503, METADATA, OUTCOME, FULL),
+                "server_error",
+                "model_unavailable",
+                full,
+                retry_after=RETRY_AFTER_SECONDS,
+            ),
+            _reply(
                 _known(503, METADATA, MODEL),
                 "server_error",
                 "model_unavailable",
                 unavailable,
                 retry_after=RETRY_AFTER_SECONDS,
+                headers=tries,
             ),
             # The overload manager (bootstrap.py) answers before the body is read: no model is known.
             _reply(
@@ -178,9 +223,10 @@ def _no_key(picked: Document, message: str) -> Document:
     return {**reply, "status_code": 401}
 
 
-def _known(status: int, namespace: str, key: str) -> Document:
-    """Picks the replies with this status once this metadata of the request is known."""
-    known = {"filter": namespace, "path": [{"key": key}], "value": {"present_match": True}}
+def _known(status: int, namespace: str, key: str, value: str | None = None) -> Document:
+    """Picks the replies with this status once this metadata of the request is known, or has this value."""
+    expected = {"present_match": True} if value is None else {"string_match": {"exact": value}}
+    known = {"filter": namespace, "path": [{"key": key}], "value": expected}
     # Envoy counts what is missing as matched unless told otherwise.
     metadata = {"metadata_filter": {"matcher": known, "match_if_key_not_found": False}}
     return {"and_filter": {"filters": [_status("EQ", status), metadata]}}
@@ -200,6 +246,7 @@ def _reply(
     message: str = "%LOCAL_REPLY_BODY%",
     retry_after: int | None = None,
     param: str | None = None,
+    headers: Mapping[str, str] = NO_HEADERS,
 ) -> Document:
     """Shape of the errors that `picked` picks; the first mapper that fits is used."""
     error = {
@@ -208,11 +255,12 @@ def _reply(
         "param": param,
         "code": code,
     }
-    headers: list[Document] = [made_up_id()]
-    if retry_after is not None:
-        headers.append({"header": {"key": "retry-after", "value": str(retry_after)}})
+    added = {**({} if retry_after is None else {"retry-after": str(retry_after)}), **headers}
     return {
         "filter": picked,
         "body_format_override": {"json_format": {"error": error}},
-        "headers_to_add": headers,
+        "headers_to_add": [
+            made_up_id(),
+            *({"header": {"key": key, "value": value}} for key, value in added.items()),
+        ],
     }

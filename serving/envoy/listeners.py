@@ -11,15 +11,16 @@ from serving.envoy.authentication import authentication_filter
 from serving.envoy.authorization import claims_filter, models_filter
 from serving.envoy.documents import Document, discovery, socket_address, typed, watched_file
 from serving.envoy.error_replies import error_replies
-from serving.envoy.full_queue import full_queue_filter
 from serving.envoy.memory import MEMORY_MIB
 from serving.envoy.metadata import filter_state_filter
 from serving.envoy.model_list import model_list_filter
+from serving.envoy.outcomes import outcomes_log
 from serving.envoy.rate_limit import rate_limit_filter
 from serving.envoy.request_body import body_filter, collecting_filter
 from serving.envoy.request_id import client_id_filter, copied_id
 from serving.envoy.routes import ROUTES
 from serving.envoy.tls import transport_socket
+from serving.envoy.tries import tries_filters
 from serving.envoy.upload_limit import BODY_SECONDS, upload_limit_filter
 
 HTTP_PORT = 8080
@@ -135,7 +136,7 @@ def _clients(max_request_bytes: int, memory_mib: int) -> Document:
         stream_idle_timeout="0s",
         rds={"route_config_name": ROUTES, "config_source": watched_file(ROUTES_FILE)},
         local_reply_config=error_replies(),
-        access_log=[access_log()],
+        access_log=[access_log(), outcomes_log()],
         # A refused request costs no more than a look at its headers, and only what may reach a model counts
         # as an arrival.
         http_filters=[
@@ -151,8 +152,7 @@ def _clients(max_request_bytes: int, memory_mib: int) -> Document:
             models_filter(),
             arrivals_filter(),
             answer_tokens_filter(),
-            full_queue_filter(),
-            _router(),
+            _router(upstream_http_filters=tries_filters()),
         ],
     )
 
@@ -190,6 +190,6 @@ def _keepalive() -> list[Document]:
     ]
 
 
-def _router() -> Document:
-    router = typed("extensions.filters.http.router.v3.Router", suppress_envoy_headers=True)
+def _router(**more: object) -> Document:
+    router = typed("extensions.filters.http.router.v3.Router", suppress_envoy_headers=True, **more)
     return {"name": "envoy.filters.http.router", "typed_config": router}

@@ -25,9 +25,9 @@ from serving.envoy.attempts import (
 from serving.envoy.authorization import allowed, open_to_every_token
 from serving.envoy.documents import Document, discovery, typed
 from serving.envoy.error_replies import ERROR_METADATA
-from serving.envoy.full_queue import MODEL_HEADER
 from serving.envoy.metadata import METADATA, MODEL, PROBLEM, PROMPT_CACHE_KEY, filter_state, present
 from serving.envoy.model_list import model_list
+from serving.envoy.outcomes import MODEL_HEADER
 from serving.envoy.paths import DOES, MODELS_PATH, REFUSED_FAMILIES, TASK_PATHS, all_paths, any_of
 from serving.envoy.request_body import uncollected
 from serving.served import ServedModel
@@ -66,6 +66,8 @@ def route_configuration(models: Sequence[ServedModel], max_request_bytes: int) -
                     "name": "openai",
                     "domains": ["*"],
                     "request_headers_to_remove": NOT_FOR_ENGINES,
+                    # What the script between two tries is chosen by.
+                    "include_request_attempt_count": True,
                     # A request can be sent again only while its body is kept; all of it is.
                     "request_body_buffer_limit": max_request_bytes,
                     "matcher": {
@@ -183,6 +185,8 @@ def _routes_to(
     for affinity in variants:
         keyed = {"dynamic_metadata": [present(PROMPT_CACHE_KEY)]} if affinity else {}
         yield {
+            # Of a request that was not answered: its counter's label (outcomes.py).
+            "name": counted_as,
             "match": {"safe_regex": {"regex": any_of(TASK_PATHS[model.task])}, **share, **keyed},
             "typed_per_filter_config": {**allowed(right), **count_as(counted_as)},
             "response_headers_to_add": [

@@ -22,7 +22,7 @@ from local.fleet.rewrite import Rewriter
 from serving.envoy.clusters import cluster_documents
 from serving.envoy.documents import to_yaml
 from serving.envoy.error_replies import RETRY_AFTER_SECONDS, WAKE_RETRY_AFTER_SECONDS
-from serving.envoy.full_queue import MODEL_HEADER
+from serving.envoy.outcomes import MODEL_HEADER
 from serving.envoy.paths import TASK_PATHS, all_paths
 from serving.served import CanaryRoute, ServedModel
 from tests.serving.engine_server import Engine, serving
@@ -295,7 +295,7 @@ FALLING_BACK = ServedModel("chat", "generate", aliases=("small",), adapters=("sq
 
 @pytest.mark.parametrize("more", [{}, {"prompt_cache_key": "a"}], ids=["plain", "keyed"])
 @pytest.mark.parametrize("name", ["chat", "small"])
-@pytest.mark.parametrize("trouble", ["full", "no replica", "cuts"])
+@pytest.mark.parametrize("trouble", ["full", "no replica", "refuses"])
 def test_the_fallback_answers_for_a_model_in_trouble(
     tmp_path: Path, trouble: str, name: str, more: dict[str, str]
 ):
@@ -303,15 +303,24 @@ def test_the_fallback_answers_for_a_model_in_trouble(
         backends = ports(found)
         if trouble == "no replica":
             backends["chat"] = []
+        elif trouble == "refuses":
+            backends["chat"] = [1]  # nothing listens on tcpmux
         found["chat"].full = trouble == "full"
-        found["chat"].refuse_first = 1000 if trouble == "cuts" else 0
         with running(tmp_path, backends, LIMIT, models=[FALLING_BACK, LARGE]) as gateway:
             answer = ask(gateway, name, **more)
             assert (answer.port, answer.service) == (found["large"].port, "large")
             # It is the model asked for that has to wake up or to grow.
             assert arrivals(gateway) == {"chat": 1, "large": 0}
     assert json.loads(found["large"].requests[0][2])["model"] == name
-    assert len(found["chat"].requests) == (0 if trouble == "no replica" else 2)
+    assert len(found["chat"].requests) == (2 if trouble == "full" else 0)
+
+
+def test_a_request_that_breaks_a_models_engines_does_not_go_on_to_the_fallbacks(tmp_path: Path):
+    with engines("chat", "large") as found:
+        found["chat"].refuse_first = found["large"].refuse_first = 1000
+        with running(tmp_path, ports(found), LIMIT, models=[FALLING_BACK, LARGE]) as gateway:
+            refused(ask(gateway, "chat"), 502, "engine_connection_broken")
+    assert sum(len(engine.requests) for engine in found.values()) == 2
 
 
 def test_a_model_in_order_needs_no_fallback(tmp_path: Path):
