@@ -30,8 +30,7 @@ LIFE = timedelta(days=7)
 
 def ensure_key() -> None:
     """Makes the key that signs tokens, unless there is one. Raises KeyFileError."""
-    if not JWKS.exists() or FILES.signing_key() is None:
-        FILES.create()
+    FILES.ensure()
 
 
 def token(team: str = LOAD_TEAM) -> str:

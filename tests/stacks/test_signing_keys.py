@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
+import multiprocessing
+import os
 import stat
+import subprocess
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -127,3 +133,135 @@ def test_where_keys_are(tmp_path: Path):
     assert key_files("prod", cloud, elsewhere).folder == tmp_path
     # A local cluster's keys go with it.
     assert key_files("local", parse(local_values(), origin="test"), elsewhere).folder == local.folder
+
+
+# Several at once.
+
+
+def at_once(actions: Sequence[Callable[[], object]]) -> list[str]:
+    """Runs each in a process of its own, all in the same moment. Returns what each said, in order."""
+    context = multiprocessing.get_context("fork")
+    barrier, answers = context.Barrier(len(actions)), context.SimpleQueue()
+
+    def one(number: int, action: Callable[[], object]) -> None:
+        barrier.wait(30)
+        try:
+            answers.put((number, f"done: {action()}"))
+        except KeyFileError as error:
+            answers.put((number, f"error: {error}"))
+
+    processes = [context.Process(target=one, args=pair) for pair in enumerate(actions)]
+    for process in processes:
+        process.start()
+    said = dict(answers.get() for _ in processes)
+    for process in processes:
+        process.join(30)
+    return [said[number] for number in range(len(actions))]
+
+
+def makes(files: KeyFiles) -> Callable[[], str]:
+    return lambda: files.create().kid
+
+
+def assert_whole(files: KeyFiles) -> None:
+    """Each public half has its private one and the other way round, and nothing else was left."""
+    kids = {key.kid for key in files.public_keys()}
+    assert {path.stem for path in files.folder.iterdir()} == kids
+    assert {path.name for path in files.jwks.parent.iterdir()} == {files.jwks.name}
+    assert stat.S_IMODE(files.jwks.stat().st_mode) == 0o644
+
+
+@pytest.mark.parametrize("before", [0, 1])
+def test_pairs_that_make_keys_at_once_lose_none(tmp_path: Path, before: int):
+    stacks = [
+        KeyFiles(
+            f"s{number}", tmp_path / f"{number}" / "keys" / "jwks.json", tmp_path / f"{number}" / "private"
+        )
+        for number in range(25)
+    ]
+    for files in stacks:
+        for _ in range(before):
+            files.create()
+    said = at_once([makes(files) for files in stacks for _ in range(2)])
+    for number, files in enumerate(stacks):
+        assert_whole(files)
+        pair = said[2 * number : 2 * number + 2]
+        made = {line.removeprefix("done: ") for line in pair if line.startswith("done: ")}
+        assert made <= {key.kid for key in files.public_keys()}
+        assert len(made) == 2 - before
+        assert all("has 2 keys already" in line for line in pair if line.startswith("error: "))
+
+
+def test_a_key_that_is_retired_while_another_is_made(tmp_path: Path, files: KeyFiles):
+    for _ in range(10):
+        while not files.jwks.exists() or len(files.public_keys()) < 2:
+            files.create()
+        old, kept = (key.kid for key in files.public_keys())
+        made, retired = at_once([makes(files), lambda kid=old: files.retire(kid).kid])
+        assert retired == f"done: {old}"
+        files.private_file(old).unlink()
+        assert_whole(files)
+        kids = [key.kid for key in files.public_keys()]
+        assert kids == [kept, *([made.removeprefix("done: ")] if made.startswith("done: ") else [])]
+
+
+def test_many_that_need_a_key_make_one(files: KeyFiles):
+    assert at_once([files.ensure] * 8) == ["done: None"] * 8
+    assert_whole(files)
+    assert len(files.public_keys()) == 1
+
+
+def test_on_nfs_the_lock_is_a_file(files: KeyFiles, monkeypatch: pytest.MonkeyPatch):
+    real = fcntl.flock
+
+    def of_nfs(descriptor: int, operation: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EBADF, "Bad file descriptor")
+        real(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", of_nfs)
+    key = files.create()
+    assert files.public_keys() == (key.public,)
+
+
+def test_where_the_jwks_cannot_be_written_no_private_half_is_left(
+    files: KeyFiles, monkeypatch: pytest.MonkeyPatch
+):
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(KeyFileError, match="No space left"):
+        files.create()
+    assert not list(files.folder.iterdir())
+    assert not list(files.jwks.parent.iterdir())
+
+
+# Who else may see them.
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o755, 0o750, 0o701, 0o710, 0o720, 0o1777])
+def test_a_folder_that_is_open_to_others_is_refused(files: KeyFiles, mode: int):
+    files.create()
+    files.folder.chmod(mode)
+    with pytest.raises(KeyFileError, match=f"is open to others .* chmod 700 {files.folder}"):
+        files.create()
+    if mode & 0o022:
+        with pytest.raises(KeyFileError, match=f"is open to others .* chmod 700 {files.folder}"):
+            files.signing_key()
+    else:
+        assert files.signing_key() is not None
+    assert len(files.public_keys()) == 1
+
+
+def test_no_private_key_in_a_checkout_can_be_committed():
+    names = ["a.pem", "keys/prod/kid.pem", "a.key", "tls.p12", "id_ed25519", "stacks/keys/private.json"]
+    public = ["stacks/keys/prod.jwks.json", "requirements.lock"]
+    answer = subprocess.run(
+        ["git", "check-ignore", "--no-index", *names, *public],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.stdout.split() == names
