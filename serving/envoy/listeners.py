@@ -32,6 +32,9 @@ ADMIN_CLUSTER = "admin"
 TCP_USER_TIMEOUT = 18
 """Its number on Linux; Python has the name there only."""
 
+CLIENTS, CLIENTS_TLS = "clients", "clients-tls"
+"""Names of the listeners for clients."""
+
 ROUTES_FILE = "routes.yaml"
 
 STUCK_SECONDS = 60
@@ -42,6 +45,16 @@ KEEPALIVE_INTERVAL_SECONDS = 10
 KEEPALIVE_PROBES = 3
 
 SERVER_NAME = "llm-platform"
+
+IDLE_SECONDS = 75
+"""How long a client's connection may have no request. Longer than the 60 s for which AWS's load balancers for
+HTTP keep theirs to a back end, so that they close first. Envoy's default is an hour."""
+
+LEAST_IDLE_SECONDS = 10
+"""The same while many connections stand (bootstrap.py)."""
+
+HANDSHAKE_SECONDS, LEAST_HANDSHAKE_SECONDS = 10, 3
+"""How long a TLS handshake may take; Envoy sets no limit. And the least while many connections stand."""
 
 CONNECTION_MANAGER = "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 
@@ -55,8 +68,13 @@ def listener_documents(
     the walls let nobody else to it then.
     """
     chain = _filter_chain(_clients(max_request_bytes, memory_mib))
-    encrypted = _listener("clients-tls", HTTPS_PORT, {**chain, "transport_socket": transport_socket()})
-    return discovery(_listener("clients", HTTP_PORT, chain), *([encrypted] if tls else []))
+    tls_chain = {
+        **chain,
+        "transport_socket": transport_socket(),
+        "transport_socket_connect_timeout": f"{HANDSHAKE_SECONDS}s",
+    }
+    encrypted = _listener(CLIENTS_TLS, HTTPS_PORT, tls_chain)
+    return discovery(_listener(CLIENTS, HTTP_PORT, chain), *([encrypted] if tls else []))
 
 
 def _listener(name: str, port: int, filter_chain: Document) -> Document:
@@ -125,8 +143,11 @@ def _clients(max_request_bytes: int, memory_mib: int) -> Document:
         # Every answer says the request's id, which the engine is told too.
         always_set_request_id_in_response=True,
         early_header_mutation_extensions=[copied_id()],
-        # As nginx does. Left in, `x_team` and `x-team` would be one header to some servers.
-        common_http_protocol_options={"headers_with_underscores_action": "DROP_HEADER"},
+        # Underscores: as nginx does. Left in, `x_team` and `x-team` would be one header to some servers.
+        common_http_protocol_options={
+            "idle_timeout": f"{IDLE_SECONDS}s",
+            "headers_with_underscores_action": "DROP_HEADER",
+        },
         # HTTP/1.0 is what nginx's proxy_pass speaks unless told otherwise. Such a client gets no chunks: what
         # has no length ends with the connection.
         http_protocol_options={"accept_http_10": True, "default_host_for_http_10": SERVER_NAME},
