@@ -13,6 +13,8 @@ from typing import Any
 
 import yaml
 
+from local.cluster.certificates import issue
+from local.cluster.ports import Ports, chosen
 from local.cluster.supervision import Program
 from local.fleet.stages import stages
 from local.paths import KUBECONFIG, PROCESS_MARKER, STATE
@@ -21,6 +23,10 @@ from local.toolchain.obtain import Toolchain
 NAME = "local"
 FOLDER = STATE / "control-plane"
 CLUSTER_FOLDER = FOLDER / "clusters" / NAME
+ETCD_CERTIFICATES = FOLDER / "etcd-certificates"
+"""One certificate and its key, with which etcd serves and the API server asks. It is its own authority, so no
+other certificate of the cluster opens etcd. The key can be read by its owner only."""
+
 CREATED = FOLDER / "created"
 """Written last: a creation that was interrupted is repeated from nothing."""
 
@@ -42,7 +48,8 @@ def create(toolchain: Toolchain) -> None:
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
     configuration = FOLDER / "kwokctl.yaml"
-    configuration.write_text(yaml.safe_dump_all(configuration_documents(), sort_keys=False))
+    issue(ETCD_CERTIFICATES, "etcd", ("localhost",))
+    configuration.write_text(yaml.safe_dump_all(configuration_documents(chosen()), sort_keys=False))
     scheduler = FOLDER / "scheduler.yaml"
     scheduler.write_text(yaml.safe_dump(scheduler_configuration(), sort_keys=False))
     environment = {
@@ -100,7 +107,12 @@ def programs() -> tuple[Program, ...]:
     )
 
 
-def configuration_documents() -> list[dict[str, Any]]:
+def etcd_address(ports: Ports) -> str:
+    """Where etcd answers to whoever shows its certificate."""
+    return f"https://127.0.0.1:{ports.etcd}"
+
+
+def configuration_documents(ports: Ports) -> list[dict[str, Any]]:
     """kwokctl's configuration: the cluster itself and every Stage (one Stage here replaces all defaults)."""
     pki = CLUSTER_FOLDER / "pki"
     options = {
@@ -111,11 +123,20 @@ def configuration_documents() -> list[dict[str, Any]]:
         # The default is 200 s, in which pods that only kwok runs hang; 16 s cost one request per node in 4 s.
         "nodeLeaseDurationSeconds": 16,
         "kubeSchedulerConfig": str(FOLDER / "scheduler.yaml"),
+        # Known before kwokctl writes etcd's addresses, which must not be plain HTTP.
+        "etcdPort": ports.etcd,
+        "etcdPeerPort": ports.etcd_peer,
     }
+    certificate, key, authority = (str(ETCD_CERTIFICATES / name) for name in ("tls.crt", "tls.key", "ca.crt"))
     patches = [
+        {"name": "etcd", "extraArgs": _etcd_arguments(ports, certificate, key, authority)},
         {
             "name": "kube-apiserver",
             "extraArgs": [
+                {"key": "etcd-servers", "value": etcd_address(ports), "override": True},
+                {"key": "etcd-cafile", "value": authority},
+                {"key": "etcd-certfile", "value": certificate},
+                {"key": "etcd-keyfile", "value": key},
                 # For aggregated APIs (external metrics). The authority is the cluster's own, hence the name.
                 {"key": "requestheader-client-ca-file", "value": str(pki / "ca.crt")},
                 {"key": "requestheader-allowed-names", "value": "kwok-admin"},
@@ -140,6 +161,32 @@ def configuration_documents() -> list[dict[str, Any]]:
             "componentsPatches": patches,
         },
         *stages(),
+    ]
+
+
+def _etcd_arguments(ports: Ports, certificate: str, key: str, authority: str) -> list[dict[str, Any]]:
+    """Loopback is shared by all users of a machine: etcd asks clients and peers for its certificate."""
+    clients, peers = etcd_address(ports), f"https://127.0.0.1:{ports.etcd_peer}"
+    addresses = {
+        "listen-client-urls": clients,
+        "advertise-client-urls": clients,
+        "listen-peer-urls": peers,
+        "initial-advertise-peer-urls": peers,
+        "initial-cluster": f"node0={peers}",
+    }
+    security = {
+        "client-cert-auth": "true",
+        "trusted-ca-file": authority,
+        "cert-file": certificate,
+        "key-file": key,
+        "peer-client-cert-auth": "true",
+        "peer-trusted-ca-file": authority,
+        "peer-cert-file": certificate,
+        "peer-key-file": key,
+    }
+    return [
+        *({"key": name, "value": value, "override": True} for name, value in addresses.items()),
+        *({"key": name, "value": value} for name, value in security.items()),
     ]
 
 

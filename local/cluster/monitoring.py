@@ -86,7 +86,6 @@ def programs(toolchain: Toolchain, ports: Ports) -> tuple[Program, ...]:
                 f"--storage.tsdb.path={DATA}",
                 "--storage.tsdb.retention.time=1d",
                 f"--web.listen-address=127.0.0.1:{ports.prometheus}",
-                "--web.enable-lifecycle",
             ),
             order=42,
         ),

@@ -28,6 +28,8 @@ class Ports:
     prometheus: int
     prometheus_operator: int
     hub: int
+    etcd: int
+    etcd_peer: int
 
 
 def chosen(file: Path = FILE) -> Ports:

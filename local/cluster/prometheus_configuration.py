@@ -1,7 +1,8 @@
 """Carries the operator's configuration to the Prometheus process: what its reloader sidecar is in a cluster.
 
 `python -m local.cluster.prometheus_configuration http://127.0.0.1:PORT` watches the Secret and the rule
-ConfigMaps that the operator writes, puts them into files and reloads Prometheus.
+ConfigMaps that the operator writes, puts them into files and reloads Prometheus: by a signal, because the
+address that reloads it (`--web.enable-lifecycle`) comes with one that ends it, for every user of the machine.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from kubernetes import client, config, watch
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
+from local.cluster.supervision import SupervisionError, Supervisor
 from local.paths import KUBECONFIG, STATE
 
 NAMESPACE = "monitoring"
@@ -34,6 +36,10 @@ RULES_IN_POD = "/etc/prometheus/rules/prometheus-local-rulefiles-0"
 
 WATCH_SECONDS = 300
 RETRY_SECONDS = 1.0
+RELOAD_SECONDS = 10.0
+LOOK_SECONDS = 0.1
+LOADED = "prometheus_config_last_reload_success_timestamp_seconds"
+"""Prometheus' own metric: when it last took a configuration, to the nanosecond."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +114,7 @@ class Carrier:
     def __init__(self, api: client.CoreV1Api, prometheus: str) -> None:
         self._api = api
         self._prometheus = prometheus
+        self._supervisor = Supervisor()
         self._reloaded = False
 
     def carry(self) -> None:
@@ -122,11 +129,32 @@ class Carrier:
         maps = self._api.list_namespaced_config_map(NAMESPACE, label_selector="prometheus-name=local")
         rules = {name: text for one in maps.items for name, text in (one.data or {}).items()}
         if write(configuration, rules) or not self._reloaded:
-            answer = httpx.post(f"{self._prometheus}/-/reload", trust_env=False, timeout=10.0)
-            self._reloaded = answer.is_success
-            print(
-                f"reload with {len(rules)} rule files: {answer.status_code} {answer.text.strip()}", flush=True
-            )
+            self._reloaded = self._reload()
+            outcome = "done" if self._reloaded else "refused, see prometheus.log"
+            print(f"reload with {len(rules)} rule files: {outcome}", flush=True)
+
+    def _reload(self) -> bool:
+        """Whether Prometheus has taken the files.
+
+        Raises SupervisionError and httpx.HTTPError while it does not run.
+        """
+        with httpx.Client(base_url=self._prometheus, trust_env=False, timeout=RELOAD_SECONDS) as prometheus:
+            # Before it is ready the signal would end it.
+            prometheus.get("/-/ready").raise_for_status()
+            before = _loaded_at(prometheus)
+            self._supervisor.signal("prometheus", "HUP")
+            deadline = time.monotonic() + RELOAD_SECONDS
+            while _loaded_at(prometheus) == before:
+                if time.monotonic() > deadline:
+                    return False
+                time.sleep(LOOK_SECONDS)
+        return True
+
+
+def _loaded_at(prometheus: httpx.Client) -> str | None:
+    answer = prometheus.get("/metrics").raise_for_status()
+    lines = (line.split() for line in answer.text.splitlines())
+    return next((parts[1] for parts in lines if parts[:1] == [LOADED]), None)
 
 
 def follow(list_objects: Callable[..., object], changed: threading.Event) -> None:
@@ -151,7 +179,7 @@ def main() -> None:
         changed.clear()
         try:
             carrier.carry()
-        except (ApiException, HTTPError, httpx.HTTPError, OSError) as error:
+        except (ApiException, HTTPError, httpx.HTTPError, SupervisionError, OSError) as error:
             print(f"{type(error).__name__}: {error}", flush=True)
             time.sleep(RETRY_SECONDS)
             changed.set()

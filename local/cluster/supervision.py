@@ -170,6 +170,14 @@ class Supervisor:
             if "NOT_RUNNING" not in fault.faultString:
                 raise SupervisionError(f"{program} cannot be stopped: {fault.faultString}") from fault
 
+    def signal(self, program: str, name: str) -> None:
+        """Sends a running program a signal, such as HUP. Raises SupervisionError if it does not run."""
+        try:
+            with self._proxy() as proxy:
+                proxy.supervisor.signalProcess(program, name)
+        except (OSError, xmlrpc.client.Error, http.client.HTTPException) as error:
+            raise SupervisionError(f"{program} cannot be sent SIG{name}: {error}") from error
+
     def states(self) -> tuple[ProgramState, ...]:
         with self._proxy() as proxy:
             answer = proxy.supervisor.getAllProcessInfo()
