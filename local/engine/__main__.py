@@ -21,7 +21,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     try:
         machine = machine_from(environment)
         engine = engine_settings(flags, machine)
-        server = server_settings(flags, machine)
+        server = server_settings(flags, machine, engine.model)
         from local.engine.serve import serve  # the HTTP stack is only needed by an engine that starts
 
         return serve(engine, server, machine)

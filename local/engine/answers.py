@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
+from local.engine.deltas import streamed_reason, whole_reason
+from local.engine.parts import Parts
 from local.engine.request import Choice, Request
+
+Replies = Sequence[Mapping[str, Any]]
+"""Of each choice `content`, and of a conversation's perhaps `reasoning` and `tool_calls`."""
 
 DONE = b"data: [DONE]\n\n"
 
@@ -32,10 +38,10 @@ def new_identity() -> str:
     return uuid.uuid4().hex[:16]
 
 
-def usage(request: Request, prompts: int, details: bool) -> dict[str, Any]:
+def usage(request: Request, details: bool) -> dict[str, Any]:
     """Tokens of the whole request so far. A prompt counts once, however many choices it has."""
     sequences = [choice.sequence for choice in request.choices]
-    each = len(sequences) // prompts
+    each = len(sequences) // request.prompts
     prompt_tokens = sum(sequence.prompt_tokens for sequence in sequences[::each])
     generated = sum(sequence.generated for sequence in sequences)
     counts: dict[str, Any] = {
@@ -48,14 +54,36 @@ def usage(request: Request, prompts: int, details: bool) -> dict[str, Any]:
     return counts
 
 
-def whole_usage(request: Request, prompts: int, details: bool) -> dict[str, Any]:
-    counts = usage(request, prompts, details)
+def choice_usage(choice: Choice, generated: int) -> dict[str, Any]:
+    """Tokens of one choice and its prompt: what an event in the middle of a stream tells."""
+    prompt = choice.sequence.prompt_tokens
+    return {"prompt_tokens": prompt, "total_tokens": prompt + generated, "completion_tokens": generated}
+
+
+def thoughts(choices: Iterable[Choice]) -> dict[str, int]:
+    """completion_tokens_details: how many of the tokens so far were reasoning."""
+    counted = (
+        min(choice.sequence.generated, choice.parts.thoughts)
+        for choice in choices
+        if choice.parts is not None
+    )
+    return {"reasoning_tokens": sum(counted)}
+
+
+def whole_usage(request: Request, details: bool, thinks: bool) -> dict[str, Any]:
+    counts = usage(request, details)
     details_or_none = counts.get("prompt_tokens_details")
-    return {**counts, "prompt_tokens_details": details_or_none, "completion_tokens_details": None}
+    return {
+        **counts,
+        "prompt_tokens_details": details_or_none,
+        "completion_tokens_details": thoughts(request.choices) if thinks else None,
+    }
 
 
-def finish_reason(choice: Choice) -> str:
-    return "abort" if choice.aborted else choice.reason
+def finish_reason(choice: Choice, of_parts: Callable[[Choice, Parts], str] | None = None) -> str:
+    if choice.aborted:
+        return "abort"
+    return choice.reason if of_parts is None or choice.parts is None else of_parts(choice, choice.parts)
 
 
 def stop_reason(choice: Choice) -> str | None:
@@ -72,26 +100,27 @@ class ChatAnswer:
     prefix = "chatcmpl"
 
     @staticmethod
-    def whole(head: Head, texts: list[str], request: Request, counts: dict[str, Any]) -> dict[str, Any]:
+    def whole(head: Head, replies: Replies, request: Request, counts: dict[str, Any]) -> dict[str, Any]:
         choices = [
             {
                 "index": index,
                 "message": {
                     "role": "assistant",
-                    "content": text,
+                    "content": reply["content"],
                     "refusal": None,
                     "annotations": None,
                     "audio": None,
                     "function_call": None,
-                    "reasoning": None,
+                    **({"tool_calls": reply["tool_calls"]} if "tool_calls" in reply else {}),
+                    "reasoning": reply.get("reasoning"),
                 },
                 "logprobs": None,
-                "finish_reason": finish_reason(choice),
+                "finish_reason": finish_reason(choice, whole_reason),
                 "stop_reason": stop_reason(choice),
                 "token_ids": None,
                 "routed_experts": None,
             }
-            for index, (text, choice) in enumerate(zip(texts, request.choices, strict=True))
+            for index, (reply, choice) in enumerate(zip(replies, request.choices, strict=True))
         ]
         return {
             **head.fields("chat.completion"),
@@ -117,10 +146,15 @@ class ChatAnswer:
 
     @staticmethod
     def chunk(head: Head, index: int, text: str, ended: Choice | None) -> dict[str, Any]:
-        choice: dict[str, Any] = {"index": index, "delta": {"content": text}, "logprobs": None}
-        choice["finish_reason"] = None
+        return ChatAnswer.part(head, index, {"content": text}, ended)
+
+    @staticmethod
+    def part(head: Head, index: int, delta: dict[str, Any], ended: Choice | None) -> dict[str, Any]:
+        """A chunk that may hold thoughts or a call, too."""
+        choice: dict[str, Any] = {"index": index, "delta": delta, "logprobs": None, "finish_reason": None}
         if ended is not None:
-            choice |= {"finish_reason": finish_reason(ended), "stop_reason": stop_reason(ended)}
+            reason = finish_reason(ended, streamed_reason)
+            choice |= {"finish_reason": reason, "stop_reason": stop_reason(ended)}
         choice["token_ids"] = None
         return {**head.fields("chat.completion.chunk"), "choices": [choice]}
 
@@ -137,11 +171,11 @@ class TextAnswer:
     prefix = "cmpl"
 
     @staticmethod
-    def whole(head: Head, texts: list[str], request: Request, counts: dict[str, Any]) -> dict[str, Any]:
+    def whole(head: Head, replies: Replies, request: Request, counts: dict[str, Any]) -> dict[str, Any]:
         choices = [
             {
                 "index": index,
-                "text": text,
+                "text": reply["content"],
                 "logprobs": None,
                 "finish_reason": finish_reason(choice),
                 "stop_reason": stop_reason(choice),
@@ -150,7 +184,7 @@ class TextAnswer:
                 "prompt_token_ids": None,
                 "routed_experts": None,
             }
-            for index, (text, choice) in enumerate(zip(texts, request.choices, strict=True))
+            for index, (reply, choice) in enumerate(zip(replies, request.choices, strict=True))
         ]
         return {
             **head.fields("text_completion"),

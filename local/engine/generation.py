@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from local.engine.errors import bad_request, bad_value
 from local.engine.faults import fault_in
+from local.engine.parts import Parts, ThoughtfulText
 from local.engine.protocol import GenerationRequest
 from local.engine.reply import ReplyText, drawn_length, first_stop, mix
 from local.engine.request import Choice, Request
@@ -59,8 +60,12 @@ def planned_request(
     engine: Engine,
     max_choices: int,
     adapter: str | None = None,
+    parts_of: Callable[[int], Parts | None] = lambda key: None,
 ) -> Request:
-    """The engine's request: `n` choices for each prompt. Raises ApiError on values out of range."""
+    """The engine's request: `n` choices for each prompt. Raises ApiError on values out of range.
+
+    parts_of: what the reply of a key is made of, if it is more than words.
+    """
     choices = []
     limit = 0
     for prompt in prompts:
@@ -68,8 +73,9 @@ def planned_request(
         check_sampling(asked, limit, max_choices)
         for index in range(asked.choices):
             key = reply_key(asked, prompt, index)
-            lengths = planned_lengths(asked, limit, key)
-            choices.append(_choice(asked, prompt, ReplyText(key), lengths, engine, adapter))
+            parts = parts_of(key)
+            lengths = planned_lengths(asked, limit, key, parts)
+            choices.append(_choice(asked, prompt, key, parts, lengths, engine, adapter))
     fault = next((found for prompt in prompts if (found := fault_in(prompt.content)) is not None), None)
     return Request(choices=choices, max_tokens=limit, prompts=len(prompts), fault=fault)
 
@@ -96,26 +102,33 @@ def reply_key(asked: GenerationRequest, prompt: Prompt, index: int) -> int:
     return mix(mix(prompt.fingerprint + (seed << 32)) + index)
 
 
-def planned_lengths(asked: GenerationRequest, limit: int, key: int) -> Lengths:
-    """max_tokens where it is given, else a drawn length.
+def planned_lengths(asked: GenerationRequest, limit: int, key: int, parts: Parts | None = None) -> Lengths:
+    """max_tokens where it is given, else a drawn length, thoughts included. A call ends where it ends.
 
     A caller who sets max_tokens gets that many: a benchmark asks for a length and means it.
     """
+    if parts is not None and parts.call is not None:
+        needed = parts.thoughts + parts.call.tokens
+        return Lengths(needed, "stop") if needed <= limit else Lengths(limit, "length")
     if asked.asked_tokens() is not None or asked.ignore_eos:
         return Lengths(limit, "length")
-    drawn = max(drawn_length(key), asked.min_tokens)
+    thoughts = 0 if parts is None else parts.thoughts
+    drawn = max(thoughts + drawn_length(key), asked.min_tokens)
     return Lengths(drawn, "stop") if drawn < limit else Lengths(limit, "length")
 
 
 def _choice(
     asked: GenerationRequest,
     prompt: Prompt,
-    reply: ReplyText,
+    key: int,
+    parts: Parts | None,
     lengths: Lengths,
     engine: Engine,
     adapter: str | None,
 ) -> Choice:
-    stop = first_stop(reply, lengths.tokens, asked.stops, asked.min_tokens)
+    reply = ReplyText(key) if parts is None else ThoughtfulText(key, parts.thoughts)
+    calls = parts is not None and parts.call is not None
+    stop = None if calls else first_stop(reply, lengths.tokens, asked.stops, asked.min_tokens)
     tokens = lengths.tokens if stop is None else stop.tokens
     keys = prompt.block_keys(engine.block_size, adapter) if engine.prefix_caching else []
     return Choice(
@@ -123,6 +136,7 @@ def _choice(
         reply=reply,
         reason=lengths.reason if stop is None else "stop",
         stop=stop,
+        parts=parts,
     )
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
-from local.engine import answers
+from local.engine import answers, deltas
 from local.engine.before_fields import before_chat, before_completion
 from local.engine.bodies import json_body, parsed
 from local.engine.chat import ChatRequest
@@ -21,14 +22,15 @@ from local.engine.completions import CompletionRequest
 from local.engine.engine_loop import EngineLoop
 from local.engine.errors import json_response
 from local.engine.generation import choice_text, is_echo_only, planned_request, rendered
+from local.engine.parts import Parts
 from local.engine.protocol import GenerationRequest
-from local.engine.request import Request
+from local.engine.request import Choice, Request
 from local.engine.sampling import check_vocabulary
 from local.engine.server_settings import Server
 from local.engine.settings import Engine
 from local.engine.streaming import EventStream, Stream, events
 from local.engine.tokens import Prompt, token_ids
-from local.engine.tools import check_tool_choice
+from local.engine.tools import check_tool_choice, parts_of
 from local.engine.version import ENGINE_VERSION
 from local.engine.waiting import CALLER_LEFT_STATUS, check_open, enter, finished, look_first
 
@@ -67,43 +69,51 @@ class GenerationRoutes:
     async def answer_chat(self, http: HttpRequest, body: object) -> Response:
         asked = parsed(ChatRequest, body, before_chat)
         self.look(asked)
-        check_tool_choice(asked, self.server)
+        check_tool_choice(asked, self.server.parsers)
         asked.check_template(self.server.trusts_templates)
-        return await self.generate(http, asked, answers.ChatAnswer)
+        parts = partial(parts_of, asked, self.server.parsers)
+        return await self.generate(http, asked, answers.ChatAnswer, parts)
 
     async def answer_text(self, http: HttpRequest, body: object) -> Response:
         before = partial(before_completion, max_prompts=self.server.max_prompts)
         asked = parsed(CompletionRequest, body, before)
         self.look(asked)
-        return await self.generate(http, asked, answers.TextAnswer)
+        return await self.generate(http, asked, answers.TextAnswer, words_alone)
 
     def look(self, asked: GenerationRequest) -> None:
         """The model's name and the bounds of the queue. Raises ApiError."""
         self.server.check_model(asked.model)
         look_first(self.loop, 1 if asked.choices == 0 else asked.choices)
 
-    async def generate(self, http: HttpRequest, asked: GenerationRequest, answer: answers.Answer) -> Response:
+    async def generate(
+        self,
+        http: HttpRequest,
+        asked: GenerationRequest,
+        answer: answers.Answer,
+        parts: Callable[[int], Parts | None],
+    ) -> Response:
         model = self.server.check_model(asked.model)
         prompts = rendered(asked, self.server.served_names[0], self.engine)
         check_open(self.loop)
         asked.check_emulated()
         adapter = model if model in self.server.adapter_names else None
-        request = planned_request(asked, prompts, self.engine, self.server.max_choices, adapter)
+        request = planned_request(asked, prompts, self.engine, self.server.max_choices, adapter, parts)
         await self.loop.render(request)
         identity = http.headers.get("x-request-id") or asked.request_id or answers.new_identity()
         head = answers.Head(model, f"{answer.prefix}-{identity}", self.fingerprint)
         echoes = echoed_texts(asked)
+        thinks = answer is answers.ChatAnswer and self.server.parsers.reasoning is not None
         if asked.stream:
             stream = Stream(
                 head=head,
                 answer=answer,
-                prompts=len(prompts),
                 echoes=echoes,
                 echoed_tokens=echoed_tokens(asked, prompts),
                 keep_stop=asked.include_stop_str_in_output,
                 usage_at_end=asked.wants_usage or self.server.usage_always,
                 usage_always=asked.wants_continuous_usage or self.server.usage_always,
                 prompt_details=self.server.prompt_details,
+                thinks=thinks,
                 interval=max(self.server.stream_interval, asked.stream_interval or 1),
             )
             entering = partial(self.add, asked, request)
@@ -111,19 +121,29 @@ class GenerationRoutes:
         self.add(asked, request)
         if not await finished(http, self.loop, request):
             return Response(status_code=CALLER_LEFT_STATUS)
-        hidden = is_echo_only(asked)
-        texts = [
-            echo
-            + ("" if hidden else choice_text(c, 0, c.sequence.generated, asked.include_stop_str_in_output))
-            for echo, c in zip(echoes, request.choices, strict=True)
-        ]
-        counts = answers.whole_usage(request, len(prompts), self.server.prompt_details)
-        return json_response(answer.whole(head, texts, request, counts))
+        replies = [whole_reply(asked, echo, c) for echo, c in zip(echoes, request.choices, strict=True)]
+        counts = answers.whole_usage(request, self.server.prompt_details, thinks)
+        return json_response(answer.whole(head, replies, request, counts))
 
     def add(self, asked: GenerationRequest, request: Request) -> None:
         """The last checks, and the queue. Raises ApiError."""
-        check_vocabulary(asked, self.engine.model.vocabulary, thinks=False)
+        thinks = self.server.parsers.reasoning is not None
+        check_vocabulary(asked, self.engine.model.vocabulary, thinks)
         enter(self.loop, request)
+
+
+def words_alone(key: int) -> None:
+    """What a reply of /v1/completions is made of."""
+
+
+def whole_reply(asked: GenerationRequest, echo: str, choice: Choice) -> Mapping[str, Any]:
+    """What of a choice is told in a whole answer."""
+    keep_stop = asked.include_stop_str_in_output
+    if choice.parts is not None:
+        return deltas.whole(choice, choice.parts, keep_stop)
+    hidden = is_echo_only(asked)
+    text = "" if hidden else choice_text(choice, 0, choice.sequence.generated, keep_stop)
+    return {"content": echo + text}
 
 
 def echoed_tokens(asked: GenerationRequest, prompts: Sequence[Prompt]) -> list[list[int]] | None:

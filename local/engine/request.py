@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from local.engine import scheduler
 from local.engine.faults import Fault
+from local.engine.parts import Parts
 from local.engine.reply import ReplyText, StopHit
 
 
@@ -16,13 +17,15 @@ class Choice:
     """One reply of a request, and its times on the engine's clock.
 
     An embedding or a score is one too, without a token; its first and last token are when it was computed.
-    reason: how it ends, stop or length; stop: the stop string that ends it, if one does.
+    reason: how it ends, stop or length; stop: the stop string that ends it, if one does. parts: thoughts and
+    calls of tools, if it is more than words.
     """
 
     sequence: scheduler.Sequence
     reply: ReplyText
     reason: str
     stop: StopHit | None
+    parts: Parts | None = None
     scheduled: float = 0.0
     first_token: float = 0.0
     last_token: float = 0.0

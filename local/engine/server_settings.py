@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from local.engine.adapters import Adapters, adapter_settings
 from local.engine.errors import unknown_model
 from local.engine.machine import Machine
+from local.engine.parsers import Parsers, parsers
 from local.engine.refusal import Refused
 from local.engine.settings import at_least, given, model_argument
+from serving.models import Model
 
 BUCKET_FAMILIES = frozenset(
     {
@@ -52,7 +54,7 @@ class Server:
     stream_interval: int
     histogram_buckets: Mapping[str, Sequence[float]]
     statistics: bool
-    tools: bool
+    parsers: Parsers
     trusts_templates: bool
     documented: bool
     origins: Origins
@@ -74,8 +76,8 @@ class Server:
         return name or self.served_names[0]
 
 
-def server_settings(flags: argparse.Namespace, machine: Machine) -> Server:
-    """The server that these flags start. Raises Refused on what vLLM refuses."""
+def server_settings(flags: argparse.Namespace, machine: Machine, served: Model) -> Server:
+    """The server that these flags start in front of this model. Raises Refused on what vLLM refuses."""
     host, port = machine.listen or (given(flags.host, "0.0.0.0"), given(flags.port, 8000))
     served_names = tuple(given(flags.served_model_name, [model_argument(flags)]))
     return Server(
@@ -92,7 +94,7 @@ def server_settings(flags: argparse.Namespace, machine: Machine) -> Server:
         stream_interval=at_least("stream_interval", 1, flags.stream_interval, 1),
         histogram_buckets=custom_buckets(flags.custom_histogram_buckets),
         statistics=flags.disable_log_stats is not True,
-        tools=flags.enable_auto_tool_choice is True,
+        parsers=parsers(flags, served),
         documented=flags.disable_fastapi_docs is not True,
         origins=origins(flags),
         trusts_templates=flags.trust_request_chat_template is True,

@@ -5,34 +5,36 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from typing import Any
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from local.engine.answers import DONE, Answer, Head, event, usage
+from local.engine.answers import DONE, Answer, ChatAnswer, Head, choice_usage, event, thoughts, usage
+from local.engine.deltas import delta
 from local.engine.errors import ApiError, engine_dead
 from local.engine.generation import choice_text
-from local.engine.request import Request
+from local.engine.request import Choice, Request
 
 
 @dataclass(frozen=True)
 class Stream:
     """How a reply is streamed.
 
-    prompts: how many the request has; echoes: text before each choice's own; echoed_tokens: its tokens, for
-    the first event of each; usage_at_end and usage_always:
-    the caller's stream_options; interval: tokens that an event waits for.
+    echoes: text before each choice's own; echoed_tokens: its tokens, for the first event of each;
+    usage_at_end and usage_always: the caller's stream_options; thinks: whether thoughts are counted;
+    interval: tokens that an event waits for.
     """
 
     head: Head
     answer: Answer
-    prompts: int
     echoes: list[str]
     echoed_tokens: list[list[int]] | None
     keep_stop: bool
     usage_at_end: bool
     usage_always: bool
     prompt_details: bool
+    thinks: bool
     interval: int
 
 
@@ -62,17 +64,24 @@ async def events(stream: Stream, request: Request, enter: Callable[[], None]) ->
             for index in range(len(request.choices)):
                 opening = stream.answer.opening(stream.head, index)
                 if opening is not None:
-                    yield _event(stream, request, opening)
+                    yield _event(stream, request.choices[index], 0, opening)
         for index in sorted(open_choices):
             choice = request.choices[index]
             start, end = sent[index], choice.sequence.generated
             ended = choice if choice.finished else None
             if ended is None and (end == start or (start and end - start < stream.interval)):
                 continue
-            text = choice_text(choice, start, end, stream.keep_stop)
-            if not start:
-                text = stream.echoes[index] + text
-            chunk = stream.answer.chunk(stream.head, index, text, ended)
+            if choice.parts is not None:
+                shown = delta(choice, choice.parts, start, end, stream.keep_stop)
+                sent[index] = end
+                if not shown and ended is None:
+                    continue
+                chunk = ChatAnswer.part(stream.head, index, shown, ended)
+            else:
+                text = choice_text(choice, start, end, stream.keep_stop)
+                if not start:
+                    text = stream.echoes[index] + text
+                chunk = stream.answer.chunk(stream.head, index, text, ended)
             if not start and stream.echoed_tokens is not None:
                 chunk["choices"][0]["prompt_token_ids"] = stream.echoed_tokens[index]
             if ended is not None:
@@ -80,16 +89,21 @@ async def events(stream: Stream, request: Request, enter: Callable[[], None]) ->
                 if not stream.usage_at_end:
                     chunk["system_fingerprint"] = stream.head.fingerprint
             sent[index] = end
-            yield _event(stream, request, chunk)
+            yield _event(stream, choice, end, chunk)
     if stream.usage_at_end and not request.failed:
-        counts = usage(request, stream.prompts, stream.prompt_details)
+        counts = usage(request, stream.prompt_details)
+        if stream.thinks:
+            counts["completion_tokens_details"] = thoughts(request.choices)
         yield event(stream.answer.closing(stream.head, counts))
     yield DONE
 
 
-def _event(stream: Stream, request: Request, body: dict[str, object]) -> bytes:
+def _event(stream: Stream, choice: Choice, generated: int, body: dict[str, Any]) -> bytes:
     if stream.usage_always:
-        body["usage"] = usage(request, stream.prompts, details=False)
+        counts = choice_usage(choice, generated)
+        if stream.answer is ChatAnswer:
+            counts["completion_tokens_details"] = thoughts([choice]) if stream.thinks else None
+        body["usage"] = counts
     return event(body)
 
 

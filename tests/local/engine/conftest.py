@@ -119,4 +119,4 @@ def quick_engine(*flags: str, step_ms: float = 1.0, model: str = MODEL) -> tuple
     machine = machine_from({"EMULATOR_ACCELERATOR": "nvidia-h100-80gb"})
     engine = engine_settings(parsed, machine)
     timing = StepTime(step_ms, 0.0, 0.0, "estimated", "test")
-    return replace(engine, timing=timing), server_settings(parsed, machine)
+    return replace(engine, timing=timing), server_settings(parsed, machine, engine.model)

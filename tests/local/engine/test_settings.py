@@ -8,6 +8,7 @@ from local.engine.machine import machine_from
 from local.engine.refusal import Refused
 from local.engine.server_settings import server_settings
 from local.engine.settings import Engine, engine_settings
+from serving.models import model
 
 L4 = {"EMULATOR_ACCELERATOR": "nvidia-l4", "EMULATOR_GPUS": "1"}
 H100 = {"EMULATOR_ACCELERATOR": "nvidia-h100-80gb", "EMULATOR_GPUS": "2"}
@@ -88,11 +89,12 @@ def test_what_cannot_start_is_refused(arguments: list[str], environment: dict[st
 def test_wrong_buckets_are_refused(value: str):
     flags = parse([*QWEN, "--custom-histogram-buckets", value])
     with pytest.raises(Refused, match="custom_histogram_buckets"):
-        server_settings(flags, machine_from(L4))
+        server_settings(flags, machine_from(L4), model(QWEN[0]))
 
 
 def test_the_environment_decides_where_to_listen():
     flags = parse([*QWEN, "--host", "0.0.0.0", "--port", "8000"])
-    server = server_settings(flags, machine_from({"EMULATOR_LISTEN": "127.0.0.1:4321"}))
+    machine = machine_from({"EMULATOR_LISTEN": "127.0.0.1:4321"})
+    server = server_settings(flags, machine, model(QWEN[0]))
     assert (server.host, server.port) == ("127.0.0.1", 4321)
     assert server.served_names == ("Qwen/Qwen3-8B",)
