@@ -21,6 +21,7 @@ from serving.envoy.request_id import client_id_filter, copied_id
 from serving.envoy.routes import ROUTES
 from serving.envoy.tls import transport_socket
 from serving.envoy.tries import tries_filters
+from serving.envoy.unannounced_bodies import unannounced_filter
 from serving.envoy.upload_limit import BODY_SECONDS, upload_limit_filter
 
 HTTP_PORT = 8080
@@ -167,6 +168,7 @@ def _clients(max_request_bytes: int, memory_mib: int) -> Document:
             rate_limit_filter(),
             upload_limit_filter(max_request_bytes, memory_mib),
             model_list_filter(),
+            unannounced_filter(max_request_bytes, memory_mib),
             collecting_filter(max_request_bytes),
             body_filter(),
             filter_state_filter(),

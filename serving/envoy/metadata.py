@@ -17,6 +17,9 @@ PROMPT_CACHE_KEY = "prompt_cache_key"
 PROBLEM = "problem"
 """Set in place of `model`: a sentence about what is wrong with a body that is JSON."""
 
+OVER_SHARE = "over_share"
+"""Set where the team's bodies of no announced length fill their share (unannounced_bodies.py)."""
+
 SET_FILTER_STATE = "extensions.filters.http.set_filter_state.v3.Config"
 
 

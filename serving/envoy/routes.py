@@ -25,11 +25,20 @@ from serving.envoy.attempts import (
 from serving.envoy.authorization import allowed, open_to_every_token
 from serving.envoy.documents import Document, discovery, typed
 from serving.envoy.error_replies import ERROR_METADATA
-from serving.envoy.metadata import METADATA, MODEL, PROBLEM, PROMPT_CACHE_KEY, filter_state, present
+from serving.envoy.metadata import (
+    METADATA,
+    MODEL,
+    OVER_SHARE,
+    PROBLEM,
+    PROMPT_CACHE_KEY,
+    filter_state,
+    present,
+)
 from serving.envoy.model_list import model_list
 from serving.envoy.outcomes import MODEL_HEADER
 from serving.envoy.paths import DOES, MODELS_PATH, REFUSED_FAMILIES, TASK_PATHS, all_paths, any_of
 from serving.envoy.request_body import uncollected
+from serving.envoy.unannounced_bodies import counted_by_arrival
 from serving.served import ServedModel
 
 ROUTES = "gateway"
@@ -118,6 +127,13 @@ def _by_model(models: Sequence[ServedModel]) -> Document:
         },
         "on_no_match": _first_of(
             [
+                # What is left of these bodies is not what was sent.
+                _refusal(
+                    {"prefix": "/", "dynamic_metadata": [present(OVER_SHARE)]},
+                    429,
+                    "",
+                    code="rate_limit_exceeded",
+                ),
                 _refusal(
                     {"prefix": "/", "dynamic_metadata": [present(MODEL)]},
                     404,
@@ -135,13 +151,13 @@ def _by_model(models: Sequence[ServedModel]) -> Document:
                 ),
                 # Reason enough are the headers of these: no body is waited for.
                 *_refusals_of_bodies(),
-                _refusal(
-                    {"prefix": "/"},
-                    400,
-                    NOT_JSON,
-                    code="invalid_body",
-                    param="model",
-                ),
+                {
+                    **_not_json(
+                        {"prefix": "/", "headers": [{"name": "content-length", "present_match": False}]}
+                    ),
+                    "typed_per_filter_config": {**open_to_every_token(), **counted_by_arrival()},
+                },
+                _not_json({"prefix": "/"}),
             ]
         ),
     }
@@ -204,6 +220,10 @@ def _routes_to(
                 "retry_policy": destination.retry_policy(),
             },
         }
+
+
+def _not_json(match: Mapping[str, object]) -> Document:
+    return _refusal(match, 400, NOT_JSON, code="invalid_body", param="model")
 
 
 def _refusals_of_bodies() -> Iterator[Document]:

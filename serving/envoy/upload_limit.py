@@ -5,8 +5,8 @@ as a body may take. A bucket for each team, filled by the second and emptied by 
 announces, bounds that: a full bucket and what flows in meanwhile are the team's share of the pod. Any method
 counts: whoever sends chooses it.
 
-A request that announces no length (chunked), or a very long one, counts as the longest body, in a second
-bucket of the same size: a team that uses both takes two shares. Each pod has its own.
+A request that announces a length beyond the bucket counts as the longest body, in a second bucket of the same
+size; what announces none counts as it arrives (unannounced_bodies.py). Each pod has its own.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BODY_SECONDS = 30
 AT_ONCE_SHARE = 0.25
 """Part of a team's share that it may send at once; the rest flows in over BODY_SECONDS."""
 
-KNOWN, UNKNOWN = "known", "unknown"
+KNOWN, BEYOND = "known", "beyond"
 """Names of a team's two buckets."""
 
 
@@ -42,21 +42,18 @@ def upload_limit_filter(max_request_bytes: int, memory_mib: int) -> Document:
         "actions": [by_team(), _header("content-length", f"0*[1-9][0-9]{{0,{digits - 1}}}", KNOWN)],
         "hits_addend": {"format": "%REQ(CONTENT-LENGTH)%"},
     }
-    unknown = [
-        {"actions": [by_team(), found], "hits_addend": {"number": max_request_bytes}}
-        for found in (
-            _header("content-length", f"0*[1-9][0-9]{{{digits},}}", UNKNOWN),
-            _unannounced(UNKNOWN),
-        )
-    ]
+    beyond = {
+        "actions": [by_team(), _header("content-length", f"0*[1-9][0-9]{{{digits},}}", BEYOND)],
+        "hits_addend": {"number": max_request_bytes},
+    }
     descriptors = [
         {
             "entries": [{"key": TEAM}, {"key": "header_match", "value": length}],
             "token_bucket": bucket.document,
         }
-        for length in (KNOWN, UNKNOWN)
+        for length in (KNOWN, BEYOND)
     ]
-    config = team_buckets(FILTER, rate_limits=[known, *unknown], descriptors=descriptors)
+    config = team_buckets(FILTER, rate_limits=[known, beyond], descriptors=descriptors)
     return {"name": FILTER, "typed_config": config}
 
 
@@ -86,14 +83,3 @@ def _header(name: str, regex: str, bucket: str) -> Document:
     """Picks a bucket for requests whose header is like this."""
     found = {"name": name, "string_match": {"safe_regex": {"regex": regex}}}
     return {"header_value_match": {"descriptor_value": bucket, "headers": [found]}}
-
-
-def _unannounced(bucket: str) -> Document:
-    """Picks a bucket for bodies of no announced length.
-
-    Envoy takes away Transfer-Encoding, so these look like requests without a body. Whatever is not POST is
-    answered by its headers, and no byte of such a body is kept (request_body.uncollected()).
-    """
-    post = {"name": ":method", "string_match": {"exact": "POST"}}
-    no_length = {"name": "content-length", "present_match": False}
-    return {"header_value_match": {"descriptor_value": bucket, "headers": [post, no_length]}}
