@@ -14,6 +14,7 @@ from pydantic import ConfigDict
 from infra.choices import UnknownNameError
 from infra.tables import read_table
 from serving.architecture import Architecture, AttentionCache, LatentCache, Precision, Quantization
+from serving.chat import KnownParsers
 from serving.huggingface import ConfigError, architecture, read_config
 from serving.served import Task
 from serving.weights import ONLINE_FP8, checkpoint_gib, gpu_weights_gib, whole
@@ -39,6 +40,7 @@ class ModelRow:
     tasks: tuple[Task, ...] = ("generate",)
     hf_overrides: Mapping[str, object] = field(default_factory=dict)
     chat_template: str | None = None
+    parsers: KnownParsers | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class Model:
     active_parameters_billion: in all, and used per token (they differ for experts). architecture: everything
     that its config.json says. tasks: what it was trained for; any is possible for a config.json, which does
     not say it. hf_overrides, chat_template: what an engine must be told beside the repository to do its task.
+    parsers: of tools and thoughts; None where no row says it.
     """
 
     name: str
@@ -61,6 +64,7 @@ class Model:
     # Equal models are equal with it; a mapping only cannot be hashed.
     hf_overrides: Mapping[str, object] = field(default_factory=dict, hash=False)
     chat_template: str | None = None
+    parsers: KnownParsers | None = None
 
     @property
     def layers(self) -> int:
@@ -149,6 +153,7 @@ def _model(row: ModelRow) -> Model:
         tasks=row.tasks,
         hf_overrides=row.hf_overrides,
         chat_template=None if row.chat_template is None else (DATA / row.chat_template).read_text("utf-8"),
+        parsers=row.parsers,
     )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from infra.scheduling import MachineShare
+from serving.chat import ChatFormat
 from serving.models import Model
 from serving.served import Task
 from serving.staging.sources import Weights
@@ -46,7 +47,7 @@ class Replica:
     drain_seconds: how long requests in flight may go on once the replica is told to stop.
     ttft_seconds, itl_seconds: latencies that the service level names; they become histogram edges. Without
     tokens there is no itl_seconds.
-    share: GPUs, CPU and memory of the machine that it may use.
+    share: GPUs, CPU and memory of the machine that it may use. chat: how tools and thoughts are read.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Replica:
     ttft_seconds: float
     itl_seconds: float | None
     share: MachineShare
+    chat: ChatFormat = field(default_factory=ChatFormat)
 
     @property
     def termination_grace_seconds(self) -> int:

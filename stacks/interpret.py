@@ -18,6 +18,7 @@ from serving.served import CanaryRoute, ServedModel, engine_names
 from serving.staging.sources import Weights, parse
 from stacks.canary import canary_name, deployed
 from stacks.catalogue import pool_machines
+from stacks.chat import chat_format_of
 from stacks.config import Model, Stack
 from stacks.config import NodePool as PoolSection
 from stacks.config.gateway import RateLimit as RateLimitSection
@@ -60,6 +61,7 @@ def replica(model: Model, pool: NodePool, served_names: Sequence[str]) -> Replic
         ttft_seconds=model.slo.ttft.seconds,
         itl_seconds=itl_seconds(model),
         share=pool.share(model.tensor_parallel),
+        chat=chat_format_of(model, facts_of(model)),
     )
 
 

@@ -35,7 +35,13 @@ from serving.replica import Replica
 from serving.scaling import Autoscaler, AutoscalerArgs, trigger_signals
 from serving.staging.staged import StagedWeights, StagedWeightsArgs, Staging
 from serving.staging.volumes import needs_job
-from serving.verify.job import Verification, VerificationArgs, VerifiedModel, deadline_seconds
+from serving.verify.job import (
+    Verification,
+    VerificationArgs,
+    VerifiedModel,
+    deadline_seconds,
+    verified_tool_parser,
+)
 from serving.workload import ModelServer, ModelServerArgs, rollout_seconds
 from stacks import config
 from stacks.canary import deployed
@@ -178,6 +184,7 @@ def build(stack: config.Stack) -> Platform:
                     name=model.name,
                     asked_as=answers_to[model.name][0],
                     task=model.task,
+                    tool_parser=verified_tool_parser(replicas[model.name]),
                     minimum=model.replicas.min,
                     triggers=trigger_signals(scaling_bounds(model)),
                     engine_series=engine_series(recorded),

@@ -13,6 +13,7 @@ import yaml
 from infra.cluster import WeightsStorage
 from infra.pod_security import container_security_context
 from infra.scheduling import GPU_RESOURCE
+from serving.chat import ChatFormat
 from serving.fit.adapters import slots_for
 from serving.fit.node import SCRATCH_GIB, shared_memory_gib
 from serving.images import image
@@ -81,6 +82,7 @@ def arguments(replica: Replica) -> list[str]:
         limit = {"max_new_tokens": replica.max_output_tokens}
         flags["--override-generation-config"] = json.dumps(limit)
     flags |= _task_flags(replica)
+    flags |= _chat_flags(replica.chat)
     kept = slots_for([adapter.rank for adapter in replica.adapters])
     if kept is not None:
         flags |= {"--max-loras": str(kept.slots), "--max-lora-rank": str(kept.rank)}
@@ -92,6 +94,8 @@ def arguments(replica: Replica) -> list[str]:
         MODEL_PATH,
         *names,
         *(part for flag in flags.items() for part in flag),
+        # vLLM refuses one without the other.
+        *([] if replica.chat.tools is None else ["--enable-auto-tool-choice"]),
         *(
             ["--enable-lora", "--lora-modules", *map(_lora_module, replica.adapters)]
             if replica.adapters
@@ -121,6 +125,15 @@ def _task_flags(replica: Replica) -> dict[str, str]:
             return {"--runner": "pooling", "--convert": "embed", **overrides, **template}
         case "rerank":
             return {"--runner": "pooling", "--convert": "classify", **overrides, **template}
+
+
+def _chat_flags(chat: ChatFormat) -> dict[str, str]:
+    """How tools and thoughts are found in what the model writes. vLLM sets a built-in parser by itself."""
+    tools = {} if chat.tools is None else {"--tool-call-parser": chat.tools}
+    reasoning = {} if chat.reasoning is None or chat.built_in else {"--reasoning-parser": chat.reasoning}
+    arguments = json.dumps(chat.template_arguments, sort_keys=True)
+    template = {"--default-chat-template-kwargs": arguments} if chat.template_arguments else {}
+    return {**tools, **reasoning, **template}
 
 
 def _histogram_buckets(replica: Replica) -> dict[str, list[float]]:

@@ -24,6 +24,7 @@ from serving.names import (
     selector,
     service_host,
 )
+from serving.replica import Replica
 from serving.scaling import external_metric
 from serving.served import Task
 from serving.verify.verifier.settings import Model, Service, Settings, Trigger, variables
@@ -47,6 +48,7 @@ class VerifiedModel:
     """A model to ask, and the autoscaling to look at.
 
     asked_as: what clients send as `model`; a canary's is that of its model. task: what it is asked for.
+    tool_parser: by which its engine finds calls of tools; None if it is not to be asked with a tool.
     minimum: replicas at least; only with 0 may it sleep. triggers: signals that its autoscaler reads, in its
     order. engine_series: what the signals are made from. when_asleep: whether a model with no replica is
     reported or woken. startup_seconds: how long waking may take.
@@ -55,11 +57,22 @@ class VerifiedModel:
     name: str
     asked_as: str
     task: Task
+    tool_parser: str | None
     minimum: int
     triggers: Sequence[str]
     engine_series: Sequence[str]
     when_asleep: Literal["report", "wake"]
     startup_seconds: int
+
+
+LEAST_CONTEXT_WITH_TOOLS = 1024
+"""Tokens of max_model_len from which on a model is asked with a tool: chat templates describe tools in some
+400 tokens at most, and a model whose context is shorter would rightly refuse."""
+
+
+def verified_tool_parser(replica: Replica) -> str | None:
+    """The parser with which the verification asks this replica's model for a tool, if it does."""
+    return replica.chat.tools if replica.max_model_len >= LEAST_CONTEXT_WITH_TOOLS else None
 
 
 @dataclass
@@ -197,6 +210,7 @@ def _model(model: VerifiedModel) -> Model:
         name=model.name,
         asked_as=model.asked_as,
         task=model.task,
+        tool_parser=model.tool_parser,
         service=_service(model.name, INFERENCE_NAMESPACE),
         minimum=model.minimum,
         when_asleep=model.when_asleep,

@@ -12,6 +12,7 @@ from serving.models import MODELS
 from serving.models import Model as ModelFacts
 from serving.packing import cheapest_machine
 from stacks.catalogue import pool_machines
+from stacks.checks.chat import check_chat
 from stacks.checks.observability import check_burn_rates
 from stacks.checks.tasks import check_task, check_task_of
 from stacks.config import ExpectedLoad, Model, NodePool, Stack
@@ -66,7 +67,11 @@ def check_model(path: str, model: Model, stack: Stack) -> Iterator[Problem]:
     except (ConfigError, UnsupportedModelError) as error:
         yield Problem(f"{path}.model", f'"{model.model}" cannot be planned: {shown_path(str(error))}')
         return
-    problems = [*_check_facts(path, model, facts), *check_task_of(f"{path}.task", model, facts)]
+    problems = [
+        *_check_facts(path, model, facts),
+        *check_task_of(f"{path}.task", model, facts),
+        *check_chat(path, model, facts),
+    ]
     machines = pool_machines(pools[model.node_pool], stack) if model.node_pool in pools else []
     if machines:
         problems += _check_parallelism(f"{path}.tensor_parallel", model, facts, machines)

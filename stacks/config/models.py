@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from stacks.config.chat import Reasoning, TemplateArguments, ToolCalls
 from stacks.config.section import NAME_RULE, Fraction, Name, Seconds, Section
 
 MOST_TOKENS = 10_000_000
@@ -137,6 +138,19 @@ class Model(Section, frozen=True):
         default=None,
         description="name of another model with the same task that answers while this one is overloaded or "
         "has no replica",
+    )
+    tool_calls: ToolCalls | None = Field(
+        default=None,
+        description="how calls of tools are found; left out, as the row in serving/data/models.yaml says",
+    )
+    reasoning: Reasoning | None = Field(
+        default=None,
+        description="how thoughts are found, and whether the model thinks; left out, as the row says",
+    )
+    chat_template_kwargs: TemplateArguments | None = Field(
+        default=None,
+        description="arguments of the chat template, such as {enable_thinking: false}, for every request "
+        "that does not set them",
     )
     node_pool: str = Field(description="name of an entry of node_pools")
     tensor_parallel: int = Field(

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import date
 
 from infra.kubernetes_version import KubernetesVersion
+from serving.chat import ChatFormat
 from serving.cost import Span, TokenPrice, total
 from serving.fit import Fit
 from stacks.config import Budget
@@ -20,7 +21,8 @@ class ModelPlan:
     max_num_seqs: requests that a replica computes at once. requests_per_second: what one replica is planned
     for. timing: whether these rest on measured or on estimated step times. replicas_min: without load, hot
     spares included. replicas_expected: under expected_load. usd_per_hour: its share of the machines it is on.
-    tokens: price of a million at the plan's utilization. cheaper: a machine that would cost less, if any.
+    tokens: price of a million at the plan's utilization. chat: how tools and thoughts are read; None for a
+    model that does not generate. cheaper: a machine that would cost less, if any.
     """
 
     name: str
@@ -39,6 +41,7 @@ class ModelPlan:
     usd_per_hour: Span
     tokens: TokenPrice
     fit: Fit
+    chat: ChatFormat | None
     cheaper: Cheaper | None
 
     @property
@@ -164,13 +167,14 @@ class Plan:
 
 def _exported_model(model: ModelPlan) -> dict[str, object]:
     own = asdict(model)
-    del own["tokens"], own["fit"]
+    del own["tokens"], own["fit"], own["chat"]
     return {
         **{key: rounded(value) for key, value in own.items()},
         "usd_per_month": rounded(asdict(model.usd_per_hour.per_month)),
         "usd_per_million_output_tokens": rounded(model.tokens.output_usd),
         "usd_per_million_total_tokens": rounded(model.tokens.total_usd),
         "fit": {key: rounded(value) for key, value in model.fit.as_json().items()},
+        "chat": None if model.chat is None else asdict(model.chat),
     }
 
 

@@ -22,10 +22,11 @@ from serving.cost import (
 from serving.packing import cheapest_machine
 from stacks.canary import deployed
 from stacks.catalogue import pool_machines, system_machine
+from stacks.chat import chat_format_of
 from stacks.config import AwsCluster, GcpCluster, Model, NodePool, Stack
 from stacks.plan.cheaper import cheaper_machine
 from stacks.plan.figures import FixedCost, ModelPlan, Plan, PoolPlan, PriceSource
-from stacks.sizing import capacity_of, fit_of, replicas_expected, replicas_idle
+from stacks.sizing import capacity_of, facts_of, fit_of, replicas_expected, replicas_idle
 
 NEVER_INCLUDED = (
     "network traffic: to the internet, between zones, through NAT",
@@ -144,6 +145,7 @@ def _plan_model(model: Model, pool: NodePool, cost: PoolCost, stack: Stack) -> M
             stack.utilization,
         ),
         fit=fit_of(model, cost.machine),
+        chat=chat_format_of(model, facts_of(model)) if model.task == "generate" else None,
         cheaper=cheaper_machine(model, pool, cost.machine, stack),
     )
 

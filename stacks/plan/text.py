@@ -66,6 +66,9 @@ def _model_remarks(model: ModelPlan, plan: Plan) -> Iterator[str]:
         f"{model.fit.kv_pool_gib:.1f} GiB of cache per GPU (+-{model.fit.uncertainty_pct:.0f} %): "
         f"{model.fit.kv_tokens} tokens, {model.fit.max_concurrency:.1f} requests of full length"
     )
+    if model.chat is not None:
+        counted = "; output_tokens must count them" if model.chat.thinks else ""
+        yield f"{model.name}: {model.chat.described()}{counted}"
     if model.cheaper is not None:
         option = model.cheaper
         yield (

@@ -18,7 +18,7 @@ from tests.serving.contracts import large_replica, small_replica
 
 
 def flags(replica: Replica) -> dict[str, str]:
-    _, *rest = vllm.arguments(replica)
+    _, *rest = (part for part in vllm.arguments(replica) if part != "--enable-auto-tool-choice")
     return dict(zip(rest[::2], rest[1::2], strict=True))
 
 

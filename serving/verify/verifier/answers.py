@@ -6,11 +6,12 @@ import http.client
 import json
 import math
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from .error_answers import explain, look
 from .failed import Failed
-from .gateway import COMPLETIONS, Answer, Gateway, completion
+from .gateway import COMPLETIONS, TOOL, Answer, Gateway, completion
 from .settings import Model
 from .streams import Progress, StreamError, read, without_token
 
@@ -25,25 +26,35 @@ def check_answer(gateway: Gateway, model: Model) -> str:
 
 
 def check_completion(gateway: Gateway, model: Model) -> str:
-    """A streamed completion, token by token, to its end. A thought counts as text does: with few tokens a
-    thinking model gets no further."""
+    """A streamed completion, token by token, to its end, and another with a tool where calls can be found."""
+    line = f"model {model.name}: {_streamed(gateway, model, {}, '')}"
+    if model.tool_parser is None:
+        return line
+    _streamed(gateway, model, TOOL, f"asked with a tool (parser {model.tool_parser}): ")
+    return f"{line}; tools accepted"
+
+
+def _streamed(gateway: Gateway, model: Model, more: Mapping[str, object], label: str) -> str:
+    """What is said of a stream that holds. A thought, or a call of a tool, counts as text does: with few
+    tokens a model may get no further. Raises Failed, with the label before the reason."""
     began = time.monotonic()
     progress = Progress()
-    with gateway.stream(COMPLETIONS, completion(model.asked_as)) as reply:
+    with gateway.stream(COMPLETIONS, completion(model.asked_as, more)) as reply:
         try:
             if reply.status != 200:
-                raise _refused(gateway, model, Answer(reply.status, reply.read()))
+                answer = Answer(reply.status, reply.read())
+                raise Failed(f"model {model.name}: {label}{explain(answer, model, gateway.token())}")
             read(reply, progress)
         except (OSError, http.client.HTTPException) as error:
-            raise _failed(model, f"the stream broke off after {progress.pieces} pieces ({error})") from None
+            reason = f"the stream broke off after {progress.pieces} pieces ({error})"
+            raise _failed(model, f"{label}{reason}") from None
         except StreamError as error:
-            raise _failed(model, str(error)) from None
+            raise _failed(model, f"{label}{error}") from None
     if progress.first is None:
-        raise _failed(model, without_token(progress))
+        raise _failed(model, f"{label}{without_token(progress)}")
     if not progress.finished:
-        raise _failed(model, "the stream ended without [DONE]")
-    waited = progress.first - began
-    return f"model {model.name}: streamed {progress.pieces} pieces, the first after {waited:.2f} s"
+        raise _failed(model, f"{label}the stream ended without [DONE]")
+    return f"streamed {progress.pieces} pieces, the first after {progress.first - began:.2f} s"
 
 
 def check_embedding(gateway: Gateway, model: Model) -> str:

@@ -91,8 +91,9 @@ class Gateway:
         return f"look: kubectl -n {self.service.namespace} get service,pods -l {self.service.selector}"
 
 
-def completion(model: str) -> bytes:
-    """Body of a short request for a streamed reply, with the engine's own count of its tokens at the end."""
+def completion(model: str, more: Mapping[str, object]) -> bytes:
+    """Body of a short request for a streamed reply, with the engine's own count of its tokens at the end, and
+    with `more`."""
     asked = {
         "model": model,
         "messages": [{"role": "user", "content": "Say hello."}],
@@ -100,4 +101,21 @@ def completion(model: str) -> bytes:
         "stream": True,
         "stream_options": {"include_usage": True},
     }
-    return json.dumps(asked).encode()
+    return json.dumps({**asked, **more}).encode()
+
+
+TOOL: Mapping[str, object] = {
+    "tools": [
+        {
+            "type": "function",
+            "function": {
+                "name": "greet",
+                "description": "Greets a person.",
+                "parameters": {"type": "object", "properties": {"name": {"type": "string"}}},
+            },
+        }
+    ],
+    # The engine must be able to find a call; whether the model makes one is its own choice.
+    "tool_choice": "auto",
+}
+"""What a request with a tool has besides."""

@@ -13,7 +13,7 @@ GARBAGE_TOKEN = "not-a-token"
 def check_stranger(gateway: Gateway, model: str, token: str | None) -> str:
     """Whoever has no token, or none that is signed, is refused before anything is computed for them."""
     who = "a request without a token" if token is None else "a request with a made-up token"
-    answer = gateway.ask_as(token, COMPLETIONS, completion(model))
+    answer = gateway.ask_as(token, COMPLETIONS, completion(model, {}))
     if answer.status != 401:
         raise Failed(
             f"{who}: expected 401, got {answer.status}: whoever reaches the gateway can use it. ConfigMap "
@@ -24,7 +24,7 @@ def check_stranger(gateway: Gateway, model: str, token: str | None) -> str:
 
 def check_unknown_model(gateway: Gateway) -> str:
     """A model that does not exist is refused by the gateway, in OpenAI's shape."""
-    answer = gateway.ask(COMPLETIONS, completion(UNKNOWN_MODEL))
+    answer = gateway.ask(COMPLETIONS, completion(UNKNOWN_MODEL, {}))
     code, _ = openai_error(answer.body)
     if answer.status != 404 or code != "model_not_found":
         raise Failed(

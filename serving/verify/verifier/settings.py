@@ -34,15 +34,16 @@ class Trigger:
 class Model:
     """A model to ask, and the autoscaling to look at.
 
-    asked_as: what clients send as `model`. task: what it is asked for. minimum: replicas at least; only with
-    0 may it sleep. when_asleep: whether a model with no replica is reported or woken. startup_seconds: how
-    long waking may take. triggers: in the order of its autoscaler. engine_series: what their signals are made
-    from.
+    asked_as: what clients send as `model`. task: what it is asked for. tool_parser: what should find its
+    calls of tools; None if it is not asked with one. minimum: replicas at least; only with 0 may it sleep.
+    when_asleep: whether a model with no replica is reported or woken. startup_seconds: how long waking may
+    take. triggers: in the order of its autoscaler. engine_series: what their signals are made from.
     """
 
     name: str
     asked_as: str
     task: Task
+    tool_parser: str | None
     service: Service
     minimum: int
     when_asleep: Literal["report", "wake"]

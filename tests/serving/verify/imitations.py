@@ -28,6 +28,7 @@ CHAT = Model(
     name="chat",
     asked_as="chat",
     task="generate",
+    tool_parser=None,
     service=Service("chat", "inference", "app.kubernetes.io/name=chat"),
     minimum=1,
     when_asleep="report",

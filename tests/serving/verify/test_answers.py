@@ -12,7 +12,7 @@ import pytest
 from serving.verify.verifier.answers import check_answer
 from serving.verify.verifier.failed import Failed
 from serving.verify.verifier.settings import Task
-from tests.serving.verify.imitations import CHAT, GOOD, UNKNOWN, Reply, gateway, stream
+from tests.serving.verify.imitations import CHAT, GOOD, UNKNOWN, Reply, gateway, openai_error, stream
 from tests.serving.verify.streamed import DONE, ERRORS, ROLE, WRITTEN, Form, chunk, usage
 
 LOOK = "look: kubectl -n inference get pods -l app.kubernetes.io/name=chat"
@@ -87,6 +87,35 @@ def test_a_model_that_only_thinks_or_calls_a_tool_answers(tmp_path: Path, writte
     events = [chunk(ROLE), *[chunk(written)] * 16, chunk({}, "length"), usage(16), DONE]
     line = said(tmp_path, "generate", Reply(200, Form(newline="\r\n").lines(events)))
     assert line.startswith("model chat: streamed 16 pieces, the first after ")
+
+
+WITH_TOOLS = replace(CHAT, tool_parser="hermes")
+
+
+def test_a_model_that_finds_calls_is_asked_with_a_tool_as_well(tmp_path: Path):
+    with gateway(model=GOOD) as asked:
+        line = check_answer(asked.client(tmp_path), WITH_TOOLS)
+    (_, plain), (_, with_tool) = asked.requests
+    assert "tools" not in plain
+    assert (with_tool["tool_choice"], len(with_tool["tools"])) == ("auto", 1)
+    assert line.endswith("; tools accepted")
+
+
+@pytest.mark.parametrize("written", WRITTEN.values(), ids=WRITTEN.keys())
+def test_what_it_does_with_the_tool_is_its_own_choice(tmp_path: Path, written: dict[str, object]):
+    reply = Reply(200, Form().lines([chunk(ROLE), chunk(written), DONE]))
+    with gateway(model=reply) as asked:
+        assert check_answer(asked.client(tmp_path), WITH_TOOLS).endswith("; tools accepted")
+
+
+def test_an_engine_that_refuses_tools_is_named(tmp_path: Path):
+    message = '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set'
+    replies = iter([GOOD, openai_error(400, None, message)])
+    with gateway(model=lambda: next(replies)) as asked, pytest.raises(Failed) as raised:
+        check_answer(asked.client(tmp_path), WITH_TOOLS)
+    assert str(raised.value) == (
+        f"model chat: asked with a tool (parser hermes): status 400: {message}; {LOOK}"
+    )
 
 
 def test_a_stream_that_breaks_off(tmp_path: Path):

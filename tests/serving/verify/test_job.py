@@ -61,14 +61,14 @@ def test_the_program_arrives_as_a_package():
 
 
 def test_the_program_is_told_what_the_services_are_called():
-    settings = told(VerifiedModel("chat", "chat", "generate", 1, (), (), "report", 5))
+    settings = told(VerifiedModel("chat", "chat", "generate", None, 1, (), (), "report", 5))
     assert settings.models == (CHAT,)
     assert settings.service == SERVICE
     assert settings.prometheus == "http://prometheus.example:9090"
 
 
 def test_the_program_is_told_of_triggers_as_keda_calls_them():
-    settings = told(VerifiedModel("chat", "chat", "generate", 1, (QUEUE,), ("a",), "report", 700))
+    settings = told(VerifiedModel("chat", "chat", "generate", None, 1, (QUEUE,), ("a",), "report", 700))
     query = f'{QUEUE}{{namespace="inference",inference_service="chat"}}'
     assert settings.models[0].triggers == (Trigger(QUEUE, query, "s0-prometheus"),)
     assert settings.models[0].engine_series == ("a",)
@@ -88,7 +88,7 @@ def test_the_token_is_a_file_and_no_variable():
 def test_the_job_has_time_to_wake_models():
     def deadline(when_asleep: Literal["report", "wake"]) -> int:
         return spec(
-            VerifiedModel("chat", "chat", "generate", 0, (QUEUE,), (), when_asleep, 700)
+            VerifiedModel("chat", "chat", "generate", None, 0, (QUEUE,), (), when_asleep, 700)
         ).active_deadline_seconds
 
     assert deadline("report") == deadline_seconds([])
