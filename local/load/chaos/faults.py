@@ -9,6 +9,7 @@ from typing import Any
 
 from local.cluster.supervision import Supervisor
 from local.load.chaos import processes
+from local.load.chaos.staging import StagingFault
 from local.load.run import Run, surge
 from local.load.scenario import load_scenario
 from serving.names import GATEWAY, GATEWAY_NAMESPACE, INFERENCE_NAMESPACE, NAME_LABEL
@@ -40,6 +41,7 @@ class Fault:
 
 def faults(blind_seconds: float) -> tuple[Fault, ...]:
     """All of them, in the order in which they are tried: the long one last."""
+    staging = StagingFault()
     return (
         Fault("engine", "kill -9 of one of the model's engines", 0, _kill_engine, _always),
         _kill_part("karpenter", "Karpenter"),
@@ -47,6 +49,13 @@ def faults(blind_seconds: float) -> tuple[Fault, ...]:
         _kill_part("keda-adapter", "KEDA's metrics adapter"),
         _kill_part("prometheus", "Prometheus"),
         Fault("envoy", "kill -9 of the gateway's Envoy", 0, _kill_gateway, _always),
+        Fault(
+            "stager",
+            "a staging Job hangs, another waits for its claim, then kill -9 of the first",
+            0,
+            staging.inject,
+            staging.present,
+        ),
         Fault(
             "renamed-metric",
             f"the engine's queue and running series renamed for {min(blind_seconds, 60):g} s",

@@ -18,7 +18,9 @@ balancer.
 
 *Recovered* counts from the end of the fault, or from the kill, until every replica, trigger and request is as
 before. *Blind* is how long a trigger had no value or the autoscaler said that it does not scale. *Wanted* are
-the replicas asked for, before and at the lowest while blind: they must never be taken away then.
+the replicas asked for, before and at the lowest while blind: they must never be taken away then. Of the
+staging Jobs *recovered* counts until both have ended well and every file on their claim is what its manifest
+says; most of it is the time that Kubernetes waits before it starts a killed Job's next pod.
 
 | fault | failed requests | recovered after | blind for | wanted before, lowest | observed |
 |---|---|---|---|---|---|
