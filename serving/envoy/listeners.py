@@ -10,6 +10,7 @@ from serving.envoy.arrivals import arrivals_filter
 from serving.envoy.authentication import authentication_filter
 from serving.envoy.authorization import claims_filter, models_filter
 from serving.envoy.documents import Document, discovery, socket_address, typed, watched_file
+from serving.envoy.engine_headers import engine_headers_filter
 from serving.envoy.error_replies import error_replies
 from serving.envoy.memory import MEMORY_MIB
 from serving.envoy.metadata import filter_state_filter
@@ -175,6 +176,7 @@ def _clients(max_request_bytes: int, memory_mib: int) -> Document:
             models_filter(),
             arrivals_filter(),
             answer_tokens_filter(),
+            engine_headers_filter(),
             _router(upstream_http_filters=tries_filters()),
         ],
     )
