@@ -23,7 +23,7 @@ local MAX_EXPONENT = 9999
 -- Lua's collector lets garbage grow to as much as is in use, so the copy of a long body is not left to it.
 local LONG_BYTES = 256 * 1024
 
-local byte, find, sub, char = string.byte, string.find, string.sub, string.char
+local byte, find, sub, char, gsub = string.byte, string.find, string.sub, string.char, string.gsub
 local QUOTE, BACKSLASH, COMMA, COLON, MINUS, PLUS, DOT, ZERO, NINE = 34, 92, 44, 58, 45, 43, 46, 48, 57
 local OPEN_OBJECT, CLOSE_OBJECT, OPEN_ARRAY, CLOSE_ARRAY = 123, 125, 91, 93
 
@@ -284,6 +284,14 @@ local function short_value(text, first, last)
   return first and last - first < 6 * MAX_NAME and value(text, first, last) or nil
 end
 
+-- The name with everything but printable ASCII as %XX, as metadata.py has it: in logs and errors, characters that turn
+-- the direction of a line, end it or move a terminal's cursor do nothing.
+local function printable(name)
+  return (gsub(name, "[^\32-\36\38-\126]", function(c)
+    return ("%%%02X"):format(byte(c))
+  end))
+end
+
 -- `model`, what is wrong with the body if something is, and `prompt_cache_key`.
 local function read(text)
   local at = after_space(text, 1)
@@ -424,7 +432,7 @@ function envoy_on_request(handle)
   if problem then
     metadata:set("llm-platform", "problem", problem)
   elseif model then
-    metadata:set("llm-platform", "model", model)
+    metadata:set("llm-platform", "model", printable(model))
     if prompt_cache_key then
       metadata:set("llm-platform", "prompt_cache_key", prompt_cache_key)
     end

@@ -10,7 +10,8 @@ from __future__ import annotations
 from serving.envoy.documents import Document, typed
 
 METADATA = "llm-platform"
-"""Dynamic metadata of a request: `model` and, if there is one, `prompt_cache_key` of its body."""
+"""Dynamic metadata of a request: `model`, made printable(), and `prompt_cache_key` of its body,
+if it has one."""
 
 MODEL = "model"
 PROMPT_CACHE_KEY = "prompt_cache_key"
@@ -21,6 +22,16 @@ OVER_SHARE = "over_share"
 """Set where the team's bodies of no announced length fill their share (unannounced_bodies.py)."""
 
 SET_FILTER_STATE = "extensions.filters.http.set_filter_state.v3.Config"
+
+
+def printable(name: str) -> str:
+    """A model's name as the body's reader notes it: all but printable ASCII, and %, as %XX.
+
+    Routes look it up in this form, and it is repeated in logs and errors.
+    """
+    return "".join(
+        chr(byte) if 32 <= byte < 127 and byte != ord("%") else f"%{byte:02X}" for byte in name.encode()
+    )
 
 
 def filter_state(key: str) -> str:

@@ -23,14 +23,19 @@ DOES: Mapping[Task, str] = {
 }
 """Each task in a sentence about a model."""
 
+NOT_BUILT = (
+    "is not served by this gateway. Set your client to Chat Completions (/v1/chat/completions); one that "
+    "cannot needs a proxy that translates, such as LiteLLM's."
+)
+"""Why the two APIs of agents are refused, and what to do today. vLLM 0.32 has both and keeps nothing between
+requests; what is missing is here: routes, counts and checks know the paths above only."""
+
 REFUSED_FAMILIES: Mapping[str, str] = {
     "/v1/audio/": (
         "Audio is not served here: its multipart bodies name the model where the gateway does not read it."
     ),
-    "/v1/responses": (
-        "The Responses API is not served here: it keeps conversations inside one engine. "
-        "Use /v1/chat/completions."
-    ),
+    "/v1/responses": f"The Responses API {NOT_BUILT}",
+    "/v1/messages": f"The Messages API {NOT_BUILT}",
 }
 """Paths that OpenAI's clients may try, by their beginning, and why they lead nowhere."""
 

@@ -33,6 +33,7 @@ from serving.envoy.metadata import (
     PROMPT_CACHE_KEY,
     filter_state,
     present,
+    printable,
 )
 from serving.envoy.model_list import model_list
 from serving.envoy.outcomes import MODEL_HEADER
@@ -47,20 +48,6 @@ ROUTES = "gateway"
 
 NOT_JSON = "The body must be JSON with a string 'model' (Content-Type: application/json)."
 
-NOT_FOR_ENGINES = [
-    # Keys, wherever a client may put them, and cookies.
-    "authorization",
-    "proxy-authorization",
-    "api-key",
-    "x-api-key",
-    "cookie",
-    # By these a client of vLLM 0.32 would choose who computes its answer, and before whom.
-    "x-data-parallel-rank",
-    "x-session-id",
-    "x-vllm-priority",
-]
-"""Headers of clients that do not reach an engine."""
-
 
 def route_configuration(models: Sequence[ServedModel], max_request_bytes: int) -> Document:
     """The discovery document with all routes."""
@@ -74,7 +61,6 @@ def route_configuration(models: Sequence[ServedModel], max_request_bytes: int) -
                 {
                     "name": "openai",
                     "domains": ["*"],
-                    "request_headers_to_remove": NOT_FOR_ENGINES,
                     # What the script between two tries is chosen by.
                     "include_request_attempt_count": True,
                     # A request can be sent again only while its body is kept; all of it is.
@@ -166,9 +152,9 @@ def _by_model(models: Sequence[ServedModel]) -> Document:
 def _names(models: Sequence[ServedModel]) -> Iterator[tuple[str, Document]]:
     for model in models:
         for name in (model.name, *model.aliases):
-            yield name, _first_of(_routes_of(model, stable(model), model.name))
+            yield printable(name), _first_of(_routes_of(model, stable(model), model.name))
         for name in model.adapters:
-            yield name, _first_of(_routes_of(model, own(model), name))
+            yield printable(name), _first_of(_routes_of(model, own(model), name))
 
 
 def _routes_of(model: ServedModel, destination: Destination, right: str) -> Iterator[Document]:

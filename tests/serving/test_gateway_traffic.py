@@ -100,7 +100,7 @@ def test_every_spelling_of_json(gateway: Gateway, content_type: str):
 
 def test_an_unknown_model_is_named_in_openais_shape(gateway: Gateway, engines: tuple[Engine, Engine]):
     message = refused(post(gateway, {"model": 'no"such\nmodel'}), 404, "model_not_found")
-    assert 'no"such\nmodel' in message
+    assert 'no"such%0Amodel' in message
     assert "/v1/models" in message
     assert not engines[0].requests
 
@@ -160,6 +160,16 @@ def test_paths_outside_the_list_are_refused(gateway: Gateway, engines: tuple[Eng
 def test_no_detour_leads_to_other_paths(gateway: Gateway, engines: tuple[Engine, Engine], path: str):
     refused(ask(gateway, "POST", path, b'{"model": "chat"}'), 404, "unknown_url")
     assert not engines[0].requests
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/responses", "/v1/responses/x", "/v1/messages", "/v1/messages/count_tokens"]
+)
+def test_apis_of_agents_are_refused_with_advice_that_can_be_followed(gateway: Gateway, path: str):
+    message = refused(post(gateway, {"model": "chat"}, path), 404, "unknown_url")
+    assert "not served by this gateway" in message
+    assert CHAT in message
+    assert "translates" in message
 
 
 def test_other_methods_are_refused(gateway: Gateway):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import http.client
+import json
 import re
 import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import openai
 import pytest
@@ -121,6 +123,32 @@ def test_no_line_of_the_log_grows_with_what_a_client_sends(tmp_path: Path):
     assert {len(line["path"] or "") for line in seen.log} <= {0, 20, PATH_CHARACTERS}
     text = (tmp_path / "envoy.log").read_text(encoding="utf-8")
     assert max(len(line) for line in text.splitlines()) < 2000
+
+
+ODD_NAMES = [
+    "a\u202eb",
+    "a\u2028b",
+    "a\x7fb",
+    "a\x1b[31mb",
+    "a\nb",
+    "a\x9bb",
+    "a\u200fb",
+    "\ufeffa",
+    "a\U000e0041",
+    "é",
+]
+"""Names of models that turn a line around, end it, or speak to a terminal."""
+
+
+def test_a_name_of_a_model_stays_one_piece_of_plain_text(tmp_path: Path):
+    bodies = [json.dumps({"model": name}, ensure_ascii=False).encode() for name in ODD_NAMES]
+    with serving() as engine:
+        seen = run(tmp_path, [post(AUTHORIZED, body=body) for body in bodies], engine)
+    assert [status for status, _ in seen.answers] == [404] * len(ODD_NAMES)
+    logged = [line["model"] for line in seen.log]
+    assert logged == [quote(name, safe="[") for name in ODD_NAMES]
+    log = (tmp_path / "envoy.log").read_bytes()
+    assert not set(log) - {*range(32, 127), ord("\n")}
 
 
 def test_the_official_client_shows_it(tmp_path: Path):
