@@ -15,10 +15,14 @@ from collections.abc import Collection, Iterator
 from itertools import pairwise
 
 from serving.envoy.documents import Document, typed
+from serving.envoy.tries import ATTEMPT_HEADER
 
 FOR_ENGINES = ("accept", "content-length", "content-type", "x-request-id")
 """Headers that engines get, besides Host. Not accept-encoding: an answer is read for its tokens on its way.
 Not traceparent: nothing collects an engine's traces yet, and a client would choose which are kept."""
+
+ARRIVING = frozenset({"host", *FOR_ENGINES, ATTEMPT_HEADER})
+"""All that an engine sees: Envoy counts its tries after this filter, and adds the number."""
 
 HEADER_MUTATION = "extensions.filters.http.header_mutation.v3.HeaderMutation"
 
