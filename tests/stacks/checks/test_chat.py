@@ -22,6 +22,8 @@ R1 = "deepseek-ai/DeepSeek-R1"
 
 def values(model: str | None = None, **keys: Any) -> dict[str, Any]:
     found = local_values()
+    # The shipped file switches thoughts off.
+    del found["models"][0]["reasoning"]
     found["models"][0].update(keys)
     if model is not None:
         found["models"][0].update(model=model, quantization=None)

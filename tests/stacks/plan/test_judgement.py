@@ -54,6 +54,44 @@ def test_spot_without_a_price_is_planned_at_the_on_demand_price_and_says_so():
     assert warning.startswith("g6.2xlarge: no spot price is known")
 
 
+EXISTING = {
+    "provider": "existing",
+    "name": "test",
+    "kubeconfig": "kubeconfig",
+    "context": "test",
+    "node_autoscaler": "karpenter",
+}
+
+
+@pytest.mark.parametrize(
+    ("cluster", "replicas", "said"),
+    [
+        ({"version": "1.34"}, 11, "this cluster's version is 1.34"),
+        ({"version": "1.34"}, 10, None),
+        ({"version": "1.35"}, 11, None),
+        ({**EXISTING, "version": "1.36"}, 11, None),
+        (EXISTING, 11, "this cluster's version is unknown"),
+    ],
+)
+def test_a_tolerance_that_cannot_be_set_is_named_where_it_swallows_a_replica(
+    cluster: dict[str, Any], replicas: int, said: str | None
+):
+    values = aws_values()
+    values["cluster"] = cluster if "provider" in cluster else {**values["cluster"], **cluster}
+    if "provider" in cluster:
+        values["price_overrides"] = []
+    values["models"][0]["replicas"] = {"min": 1, "max": replicas}
+    values["node_pools"][0]["max_nodes"] = replicas
+    found = [
+        line for line in warnings(make_plan(parse(values, origin="test")), PRICES_OF) if "HPA ignores" in line
+    ]
+    assert (
+        (found == [])
+        if said is None
+        else (len(found) == 1 and found[0].startswith("chat: ") and said in found[0])
+    )
+
+
 # The local stack: 6762 $/month at minimum, 8190 expected, 15666 at most.
 @pytest.mark.parametrize(
     ("budget", "mode", "refused", "warned"),
