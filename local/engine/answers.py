@@ -27,6 +27,7 @@ class Head:
     model: str
     identity: str
     fingerprint: str
+    role: str = "assistant"
     created: int = field(default_factory=lambda: int(time.time()))
 
     def fields(self, kind: str) -> dict[str, Any]:
@@ -105,7 +106,7 @@ class ChatAnswer:
             {
                 "index": index,
                 "message": {
-                    "role": "assistant",
+                    "role": head.role,
                     "content": reply["content"],
                     "refusal": None,
                     "annotations": None,
@@ -139,7 +140,7 @@ class ChatAnswer:
     @staticmethod
     def opening(head: Head, index: int) -> dict[str, Any] | None:
         """The event before a choice's first token: its role."""
-        delta = {"role": "assistant", "content": ""}
+        delta = {"role": head.role, "content": ""}
         choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": None}
         fields = head.fields("chat.completion.chunk")
         return {**fields, "choices": [choice], "prompt_token_ids": None, "prompt_text": None}

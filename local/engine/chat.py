@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from local.engine.errors import ApiError, bad_request, not_emulated
-from local.engine.messages import ChatMessage, turns
+from local.engine.errors import ApiError, bad_request
+from local.engine.messages import ChatMessage, Media, Message, turns
 from local.engine.protocol import GenerationRequest
 from local.engine.tokens import Prompt, chat_prompt
 
@@ -62,6 +62,16 @@ class Templated(BaseModel):
         if self.media_io_kwargs:
             raise untrusted_media("media_io_kwargs", "multimodal media loading")
 
+    def check_continuation(self) -> None:
+        """Raises ApiError where the last message is to be continued and a new one begun, the default."""
+        if self.continue_final_message and self.add_generation_prompt:
+            raise bad_request(
+                "continue_final_message and add_generation_prompt are not compatible. Use "
+                "continue_final_message when you want the model to continue the final message, and "
+                "add_generation_prompt when you want to add a header that will prompt it to start a new "
+                "assistant message instead."
+            )
+
 
 def untrusted_media(parameter: str, what: str) -> ApiError:
     return bad_request(
@@ -100,10 +110,18 @@ class ChatRequest(GenerationRequest, Templated):
     def length_name(self) -> str:
         return "max_tokens" if self.max_completion_tokens is None else "max_completion_tokens"
 
-    def prompts(self, served: str) -> list[Prompt]:
-        return [chat_prompt(turns(self.messages, served))]
+    @property
+    def answering_role(self) -> str:
+        """Of the reply: the last message's, if the template is to begin no new one."""
+        last = self.messages[-1]
+        return "assistant" if self.add_generation_prompt or isinstance(last, Message) else last["role"]
+
+    def prompts(self, media: Media) -> list[Prompt]:
+        found = turns(self.messages, media)
+        self.check_continuation()
+        return [chat_prompt(found)]
 
     def check_emulated(self) -> None:
         super().check_emulated()
-        if self.logprobs or self.top_logprobs:
-            raise not_emulated("logprobs", "there are no probabilities")
+        if self.logprobs:
+            self.refuse_logprobs(0 if self.top_logprobs is None else self.top_logprobs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import field_validator
 
 from local.engine.errors import bad_request, not_emulated
+from local.engine.messages import Media
 from local.engine.protocol import GenerationRequest, TokenId
 from local.engine.tokens import Prompt, text_prompt, token_prompt
 
@@ -28,7 +29,7 @@ class CompletionRequest(GenerationRequest):
     def asked_tokens(self) -> int | None:
         return self.max_tokens
 
-    def prompts(self, served: str) -> list[Prompt]:
+    def prompts(self, media: Media) -> list[Prompt]:
         if self.suffix is not None:
             raise self._no_suffix()
         if self.prompt is None:
@@ -55,7 +56,7 @@ class CompletionRequest(GenerationRequest):
     def check_emulated(self) -> None:
         super().check_emulated()
         if self.logprobs is not None:
-            raise not_emulated("logprobs", "there are no probabilities")
+            self.refuse_logprobs(self.logprobs)
         if self.echo and not all(isinstance(each, str) for each in self.texts()):
             raise not_emulated("echo", "a prompt given as token ids has no text")
 

@@ -27,7 +27,7 @@ def delta(choice: Choice, parts: Parts, start: int, end: int, keep_stop: bool) -
     if parts.call is not None and end > first:
         call = _call_delta(parts.call, first - parts.thoughts, end - parts.thoughts)
         if call is not None:
-            found["tool_calls"] = [call]
+            found |= {"content": None, "tool_calls": [call]}
     return found
 
 
@@ -46,21 +46,22 @@ def _arguments(call: ToolCall, start: int, end: int) -> str:
 
 
 def whole(choice: Choice, parts: Parts, keep_stop: bool) -> dict[str, Any]:
-    """The fields of a whole message. A call that was cut off is none, unless the request named the tool: then
-    everything is its arguments."""
+    """The fields of a whole message. A call that was cut off is none: the beginning of it is all there is to
+    tell, as the model wrote it."""
     generated = choice.sequence.generated
     shown = delta(choice, parts, 0, generated, keep_stop)
     found: dict[str, Any] = {"content": shown.get("content"), "reasoning": shown.get("reasoning")}
     call = parts.call
     if call is None:
         return found
-    if not parts.automatic:
-        found["content"] = ""
     arguments = _arguments(call, 0, generated - parts.thoughts)
-    complete = len(arguments) == len(call.arguments) and generated > parts.thoughts
-    if parts.parsed and (complete or (parts.named and arguments)):
+    if len(arguments) < len(call.arguments) or generated <= parts.thoughts:
+        written = f'<tool_call>\n{{"name": "{call.name}", "arguments": {arguments}'
+        found["content"] = written if generated > parts.thoughts else None
+    elif parts.parsed:
         function = {"name": call.name, "arguments": arguments}
         found["tool_calls"] = [{"id": call.identity, "type": "function", "function": function}]
+        found["content"] = None if parts.automatic else ""
     return found
 
 

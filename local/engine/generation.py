@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from local.engine.errors import bad_request, bad_value
 from local.engine.faults import fault_in
+from local.engine.messages import Media
 from local.engine.parts import Parts, ThoughtfulText
 from local.engine.protocol import GenerationRequest
 from local.engine.reply import ReplyText, drawn_length, first_stop, mix
@@ -25,10 +26,9 @@ class Lengths:
     reason: str
 
 
-def rendered(asked: GenerationRequest, served: str, engine: Engine) -> list[Prompt]:
+def rendered(asked: GenerationRequest, media: Media, engine: Engine) -> list[Prompt]:
     """The prompts, cut where the request says so. Raises ApiError on what is no prompt for this engine."""
-    asked.check_length(engine.max_model_len)
-    prompts = asked.prompts(served)
+    prompts = asked.prompts(media)
     cut = asked.truncate_prompt_tokens
     if cut is not None:
         most = engine.max_model_len - 1 if cut == -1 else cut

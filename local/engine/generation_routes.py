@@ -93,14 +93,16 @@ class GenerationRoutes:
         parts: Callable[[int], Parts | None],
     ) -> Response:
         model = self.server.check_model(asked.model)
-        prompts = rendered(asked, self.server.served_names[0], self.engine)
+        asked.check_length(self.engine.max_model_len)
         check_open(self.loop)
+        prompts = rendered(asked, self.server.media, self.engine)
         asked.check_emulated()
         adapter = model if model in self.server.adapter_names else None
         request = planned_request(asked, prompts, self.engine, self.server.max_choices, adapter, parts)
         await self.loop.render(request)
         identity = http.headers.get("x-request-id") or asked.request_id or answers.new_identity()
-        head = answers.Head(model, f"{answer.prefix}-{identity}", self.fingerprint)
+        role = asked.answering_role if isinstance(asked, ChatRequest) else "assistant"
+        head = answers.Head(model, f"{answer.prefix}-{identity}", self.fingerprint, role)
         echoes = echoed_texts(asked)
         thinks = answer is answers.ChatAnswer and self.server.parsers.reasoning is not None
         if asked.stream:

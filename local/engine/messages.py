@@ -6,14 +6,16 @@ what pydantic says about each of them in turn.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Required
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, PlainValidator
 from pydantic_core import PydanticKnownError
 from typing_extensions import TypedDict
 
-from local.engine.errors import ApiError, bad_request, bad_value, not_emulated
+from local.engine.errors import ApiError, bad_request, not_emulated
 
 TEXT_PARTS = {"text": "text", "input_text": "text", "output_text": "text", "thinking": "thinking",
               "refusal": "refusal", "tool_reference": "name"}  # fmt: skip
@@ -24,6 +26,16 @@ MEDIA_PARTS = {
     "audio_url": "audio", "input_audio": "audio", "audio_embeds": "audio",
     "video_url": "video", "video_embeds": "video", "prompt_embeds": "prompt_embeds",
 }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Media:
+    """What becomes of inputs that are no text. served: the model's name in errors; understood: whether it is
+    multimodal; domains: --allowed-media-domains, of which addresses must be, if there are any."""
+
+    served: str
+    understood: bool = False
+    domains: tuple[str, ...] = ()
 
 
 def iterable(value: object) -> object:
@@ -102,16 +114,16 @@ ChatMessage = (
 )
 
 
-def turns(messages: Sequence[ChatMessage], served: str) -> list[tuple[str, str]]:
+def turns(messages: Sequence[ChatMessage], media: Media) -> list[tuple[str, str]]:
     """Role and text of each message. Raises ApiError on images and other inputs."""
     if not messages:
         raise bad_request(
             "Cannot apply chat template to an empty conversation. Provide at least one message."
         )
-    return [_turn(message, served) for message in messages]
+    return [_turn(message, media) for message in messages]
 
 
-def _turn(message: ChatMessage, served: str) -> tuple[str, str]:
+def _turn(message: ChatMessage, media: Media) -> tuple[str, str]:
     if isinstance(message, Message):
         raise bad_request("'Message' object is not subscriptable")
     content = message.get("content")
@@ -119,33 +131,56 @@ def _turn(message: ChatMessage, served: str) -> tuple[str, str]:
         return message["role"], ""
     if isinstance(content, str):
         return message["role"], content
-    return message["role"], "\n".join(_text(part, served) for part in content)
+    return message["role"], "\n".join(_text(part, media) for part in content)
 
 
-def _text(part: object, served: str) -> str:
-    if isinstance(part, str):
-        return part
-    if not isinstance(part, dict):
-        raise bad_request("Invalid 'type' field in multimodal part. (parameter=type)", "type")
-    kind = part.get("type")
-    if kind is None:
-        kind = next((field for field in MEDIA_PARTS if field in part), None)
-    if kind is None:
-        raise bad_request("Missing 'type' field in multimodal part. (parameter=type)", "type")
-    if not isinstance(kind, str):
-        raise bad_request("Invalid 'type' field in multimodal part. (parameter=type)", "type")
+def _text(part: object, media: Media) -> str:
+    """vLLM looks into a list only while it makes the prompt, and then says what pydantic says."""
+    kind = part.get("type") if isinstance(part, dict) else None
+    if not isinstance(part, dict) or not isinstance(kind, str):
+        raise _no_part(part)
     if kind in TEXT_PARTS:
         text = part.get(TEXT_PARTS[kind])
-        return text if isinstance(text, str) else ""
+        if not isinstance(text, str):
+            raise _no_part(part)
+        return text
     if kind in MEDIA_PARTS:
-        raise _no_media(kind, served)
-    supported = ", ".join(sorted({*TEXT_PARTS, *MEDIA_PARTS}))
-    raise bad_value(
-        f"Unsupported chat content part type: {kind!r}. Supported types: {supported}.", "type", kind
+        raise _no_media(kind, part, media)
+    raise _no_part(part)
+
+
+def _no_part(part: object) -> ApiError:
+    return bad_request(
+        f"1 validation error for ValidatorIterator\n  Input should be a valid content part, got {part!r:.100}"
     )
 
 
-def _no_media(kind: str, served: str) -> ApiError:
+def _no_media(kind: str, part: Mapping[str, Any], media: Media) -> ApiError:
     if MEDIA_PARTS[kind] == "prompt_embeds":
         return not_emulated("prompt_embeds", "prompts are text")
-    return bad_request(f"{served} is not a multimodal model")
+    if not media.understood:
+        return bad_request(f"{media.served} is not a multimodal model")
+    reference = part.get(kind)
+    address = reference.get("url") if isinstance(reference, dict) else reference
+    if kind.endswith("_url") and isinstance(address, str):
+        return _no_address(address, media)
+    return not_emulated(kind, "there is no encoder for images and other inputs")
+
+
+def _no_address(address: str, media: Media) -> ApiError:
+    """vLLM 0.32.0, multimodal/media/connector.py, up to where it would fetch or decode something."""
+    try:
+        url = urlsplit(address)
+    except ValueError as error:
+        return bad_request(f"Failed to parse: {error}")
+    if url.scheme in ("http", "https") and media.domains and url.hostname not in media.domains:
+        return bad_request(
+            f"The URL must be from one of the allowed domains: {list(media.domains)}. Input URL domain: "
+            f"{url.hostname}"
+        )
+    if url.scheme == "file":
+        message = "Cannot load local files without `--allowed-local-media-path`."
+        return ApiError(500, "InternalServerError", message)
+    if url.scheme not in ("http", "https", "data"):
+        return bad_request("The URL must be either a HTTP, data or file URL.")
+    return not_emulated("image_url", "there is no encoder for images and other inputs")

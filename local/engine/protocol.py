@@ -11,10 +11,22 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field
 
-from local.engine.errors import bad_value, not_emulated
+from local.engine.errors import bad_request, bad_value, not_emulated
+from local.engine.messages import Media
 from local.engine.tokens import Prompt
 
 INT64 = 2**63
+CONSTRAINTS = ("json", "regex", "choice", "grammar", "json_object", "structural_tag")
+CONSTRAINT_FIELDS = {
+    "json": None, "regex": None, "choice": None, "grammar": None, "json_object": None,
+    "disable_any_whitespace": False, "disable_additional_properties": False, "whitespace_pattern": None,
+    "structural_tag": None, "_backend": None, "_backend_was_auto": False,
+}  # fmt: skip
+"""Fields of a structured output, as vLLM prints them in an error."""
+
+MAX_LOGPROBS = 20
+"""vLLM's default of --max-logprobs."""
+
 MAX_STOPS = 4
 """Stop strings of a request, by default of vLLM 0.32.0 (VLLM_MAX_STOP_STRINGS)."""
 
@@ -65,6 +77,18 @@ def thinking_budget(value: object) -> int | None:
     return value
 
 
+def structured(value: object) -> object:
+    """Raises ApiError on a constraint that is none, or several."""
+    if isinstance(value, dict):
+        found = {name: value.get(name, default) for name, default in CONSTRAINT_FIELDS.items()}
+        count = sum(found[name] is not None for name in CONSTRAINTS)
+        if count != 1:
+            how_many = "but multiple are specified" if count else "but none are specified"
+            start = "You can only use one" if count else "You must use one"
+            raise bad_request(f"{start} kind of structured outputs constraint {how_many}: {found}")
+    return value
+
+
 class GenerationRequest(BaseModel, ABC):
     """What both kinds of request have in common."""
 
@@ -100,7 +124,7 @@ class GenerationRequest(BaseModel, ABC):
     logprob_token_ids: list[int] | None = None
     allowed_token_ids: list[int] | None = None
     bad_words: list[str] = []
-    structured_outputs: dict[str, Any] | None = None
+    structured_outputs: Annotated[dict[str, Any] | None, BeforeValidator(structured)] = None
     priority: int = Field(0, ge=-INT64, le=INT64 - 1)
     request_id: str | None = None
     session_id: str | None = None
@@ -146,9 +170,8 @@ class GenerationRequest(BaseModel, ABC):
         """Length asked for, if any."""
 
     @abstractmethod
-    def prompts(self, served: str) -> list[Prompt]:
-        """The prompts. Raises ApiError if there are none. served: the name by which a message calls the
-        model."""
+    def prompts(self, media: Media) -> list[Prompt]:
+        """The prompts. Raises ApiError if there are none, and on inputs that are no text."""
 
     def check_length(self, longest: int) -> None:
         """Raises ApiError on a length that the model does not have."""
@@ -168,6 +191,15 @@ class GenerationRequest(BaseModel, ABC):
                 "truncate_prompt_tokens",
                 cut,
             )
+
+    def refuse_logprobs(self, asked: int) -> None:
+        """Raises ApiError: vLLM's, of more than it would tell, else the emulator's."""
+        if asked > MAX_LOGPROBS:
+            message = (
+                f"Requested sample logprobs of {asked}, which is greater than max allowed: {MAX_LOGPROBS}"
+            )
+            raise bad_value(message, "logprobs", asked)
+        raise not_emulated("logprobs", "there are no probabilities")
 
     def check_emulated(self) -> None:
         """Raises ApiError on what vLLM can do and the emulator cannot."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from local.engine.adapters import Adapters, adapter_settings
 from local.engine.errors import unknown_model
 from local.engine.machine import Machine
+from local.engine.messages import Media
 from local.engine.parsers import Parsers, parsers
 from local.engine.refusal import Refused
 from local.engine.settings import at_least, given, model_argument
@@ -55,6 +56,7 @@ class Server:
     histogram_buckets: Mapping[str, Sequence[float]]
     statistics: bool
     parsers: Parsers
+    media: Media
     trusts_templates: bool
     documented: bool
     origins: Origins
@@ -95,6 +97,9 @@ def server_settings(flags: argparse.Namespace, machine: Machine, served: Model) 
         histogram_buckets=custom_buckets(flags.custom_histogram_buckets),
         statistics=flags.disable_log_stats is not True,
         parsers=parsers(flags, served),
+        media=Media(
+            served_names[0], served.architecture.multimodal, tuple(given(flags.allowed_media_domains, ()))
+        ),
         documented=flags.disable_fastapi_docs is not True,
         origins=origins(flags),
         trusts_templates=flags.trust_request_chat_template is True,

@@ -103,7 +103,8 @@ def _event(stream: Stream, choice: Choice, generated: int, body: dict[str, Any])
         counts = choice_usage(choice, generated)
         if stream.answer is ChatAnswer:
             counts["completion_tokens_details"] = thoughts([choice]) if stream.thinks else None
-        body["usage"] = counts
+        behind = {name: body.pop(name) for name in ("prompt_token_ids", "prompt_text") if name in body}
+        body |= {"usage": counts, **behind}
     return event(body)
 
 

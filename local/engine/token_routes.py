@@ -78,7 +78,10 @@ class TokenRoutes:
         if isinstance(asked, TokenizeText):
             return text_prompt(asked.prompt)
         asked.check_template(self.server.trusts_templates)
-        return chat_prompt(turns(asked.messages, self.server.served_names[0]))
+        check_open(self.loop)
+        found = turns(asked.messages, self.server.media)
+        asked.check_continuation()
+        return chat_prompt(found)
 
     async def detokenize(self, http: HttpRequest) -> Response:
         asked = parsed(Detokenize, await json_body(http))

@@ -81,7 +81,7 @@ def test_a_stream_may_wait_for_several_tokens():
         events = [line for line in body.splitlines() if line.startswith("data: {")]
         assert 3 <= len(events) <= 6  # the first token, then ten at a time, then the rest
 
-    with_server(ask, "--stream-interval", "10")
+    with_server(ask, "--stream-interval", "10", step_ms=10)
 
 
 def test_the_callers_request_id_is_kept():

@@ -8,12 +8,14 @@ from local.engine.chat import ChatRequest
 from local.engine.completions import CompletionRequest
 from local.engine.errors import ApiError
 from local.engine.generation import choice_text, planned_request, rendered
+from local.engine.messages import Media
 from local.engine.protocol import GenerationRequest
 from local.engine.request import Request
 from local.engine.settings import Engine
 from tests.local.engine.conftest import quick_engine
 
 ENGINE, SERVER = quick_engine()
+MEDIA = Media("chat")
 CONTEXT = ENGINE.max_model_len
 
 
@@ -31,7 +33,7 @@ def planned(asked: GenerationRequest) -> Request:
 
 
 def planned_within(asked: GenerationRequest, engine: Engine) -> Request:
-    prompts = rendered(asked, "chat", engine)
+    prompts = rendered(asked, MEDIA, engine)
     asked.check_emulated()
     return planned_request(asked, prompts, engine, SERVER.max_choices)
 
@@ -112,9 +114,9 @@ def test_parts_of_a_message_are_joined():
     parts = [{"type": "text", "text": "ab"}, {"type": "text", "text": "c"}]
     joined = ChatRequest.model_validate({"messages": [{"role": "user", "content": parts}]})
     plain = ChatRequest.model_validate({"messages": [{"role": "user", "content": "ab\nc"}]})
-    assert joined.prompts("chat") == plain.prompts("chat")
+    assert joined.prompts(MEDIA) == plain.prompts(MEDIA)
 
 
 def test_a_lone_number_is_not_a_list_of_prompts():
-    assert completion(prompt=[1, 2, 3]).prompts("chat")[0].tokens == 3
-    assert [prompt.tokens for prompt in completion(prompt=[[1, 2], [3]]).prompts("chat")] == [2, 1]
+    assert completion(prompt=[1, 2, 3]).prompts(MEDIA)[0].tokens == 3
+    assert [prompt.tokens for prompt in completion(prompt=[[1, 2], [3]]).prompts(MEDIA)] == [2, 1]

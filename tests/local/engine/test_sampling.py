@@ -65,6 +65,27 @@ def test_token_ids_outside_the_vocabulary_are_refused_when_the_request_is_added(
     with_server(ask)
 
 
+@pytest.mark.parametrize("part", ["a", 5, None, {"foo": 1}, {"type": 5}, {"type": "foo"}, {"type": "text"}])
+def test_a_list_of_anything_but_parts_is_refused(part: object):
+    async def ask(client: httpx.AsyncClient) -> None:
+        answer = await client.post(CHAT, json={"messages": [{"role": "user", "content": [part]}]})
+        assert answer.status_code == 400
+        assert answer.json()["error"]["type"] == "BadRequestError"
+        assert answer.json()["error"]["param"] is None
+
+    with_server(ask)
+
+
+def test_without_a_new_message_the_reply_belongs_to_the_last():
+    async def ask(client: httpx.AsyncClient) -> None:
+        asked = {"messages": HI, "add_generation_prompt": False, "max_tokens": 2}
+        whole = (await client.post(CHAT, json=asked)).json()
+        assert whole["choices"][0]["message"]["role"] == "user"
+        assert '"role":"user"' in (await client.post(CHAT, json={**asked, "stream": True})).text
+
+    with_server(ask)
+
+
 def test_what_only_conversations_have():
     async def ask(client: httpx.AsyncClient) -> None:
         for fields, error in refused("chat, before the response"):
