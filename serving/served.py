@@ -25,6 +25,8 @@ class ServedModel:
     names for the same right. adapters: names that the same engines serve, each a right of its own.
     fallback: the model that answers in its place while it is overloaded or has no replica.
     max_in_flight: requests that one gateway pod lets wait or run for it at most; more get 503.
+    most_sequences: what one replica computes and queues together; more in one request are refused with 400,
+    because no replica could ever take them. None leaves it to the engine.
     max_model_len: tokens of prompt and reply together, which clients size their context by.
     root: what is served, a Hugging Face id. adapter_roots: the same of its adapters, by name.
     """
@@ -36,6 +38,7 @@ class ServedModel:
     canary: CanaryRoute | None = None
     fallback: str | None = None
     max_in_flight: int = 1024
+    most_sequences: int | None = None
     max_model_len: int | None = None
     root: str | None = None
     adapter_roots: Mapping[str, str] = field(default_factory=dict[str, str])

@@ -62,6 +62,7 @@ def replica(model: Model, pool: NodePool, served_names: Sequence[str]) -> Replic
         itl_seconds=itl_seconds(model),
         share=pool.share(model.tensor_parallel),
         chat=chat_format_of(model, facts_of(model)),
+        allowed_media_domains=model.allowed_media_domains,
     )
 
 
@@ -83,6 +84,8 @@ def served_models(stack: Stack) -> tuple[ServedModel, ...]:
             else CanaryRoute(service=canary_name(model), weight=model.canary.weight),
             fallback=model.fallback,
             max_in_flight=_max_in_flight(model, stack),
+            most_sequences=capacity_of(model, stack.pool(model.node_pool).accelerator).max_num_seqs
+            + model.max_queued_requests,
             max_model_len=model.max_model_len,
             root=model.model,
             adapter_roots={adapter.name: adapter.source for adapter in model.adapters},

@@ -24,6 +24,7 @@ local MAX_EXPONENT = 9999
 local LONG_BYTES = 256 * 1024
 
 local byte, find, sub, char, gsub = string.byte, string.find, string.sub, string.char, string.gsub
+local max, min = math.max, math.min
 local QUOTE, BACKSLASH, COMMA, COLON, MINUS, PLUS, DOT, ZERO, NINE = 34, 92, 44, 58, 45, 43, 46, 48, 57
 local OPEN_OBJECT, CLOSE_OBJECT, OPEN_ARRAY, CLOSE_ARRAY = 123, 125, 91, 93
 
@@ -278,6 +279,7 @@ local function says(text, first, last, name)
 end
 
 local MODEL, CACHE_KEY = "model", "prompt_cache_key"
+local N, LIST, LETTER_N = "n", "list of prompts", 110
 
 -- What the string says that was found at `first`; nil if there was none, or it is longer than MAX_NAME in escapes.
 local function short_value(text, first, last)
@@ -292,7 +294,17 @@ local function printable(name)
   end))
 end
 
--- `model`, what is wrong with the body if something is, and `prompt_cache_key`.
+-- Lists of prompts: an engine makes a request of its own of each.
+local LISTS = { [5] = "input", [6] = "prompt", [9] = "documents" }
+local MAX_COUNT = 15 -- characters of `n`; more are more than any engine takes
+
+local function is_list_of_prompts(text, first, last)
+  local name = LISTS[last - first + 1]
+  return name ~= nil and byte(text, first) == byte(name) and sub(text, first, last) == name
+end
+
+-- `model`, what is wrong with the body if something is, `prompt_cache_key`, and how many sequences it asks for: `n`
+-- times the prompts of a list. A list of numbers is one prompt, in tokens.
 local function read(text)
   local at = after_space(text, 1)
   if byte(text, at) ~= OPEN_OBJECT then
@@ -302,6 +314,7 @@ local function read(text)
   -- Where the values begin and end of the keys that matter; read at the end, once, however often they are given.
   local model_first, model_last, cache_first, cache_last
   local seen, key = false, nil
+  local prompts, counting, n_first, n_last = 1, false, nil, nil
   -- is_object[depth]: what kind of container is open there; a stack, as a script's own calls are limited.
   -- empty: the innermost has just been opened.
   local is_object, depth, empty = { true }, 1, true
@@ -311,6 +324,7 @@ local function read(text)
     local closing = is_object[depth] and CLOSE_OBJECT or CLOSE_ARRAY
     if b == closing then
       depth = depth - 1
+      counting = counting and depth > 1
       at = after_space(text, at + 1)
       if depth == 0 then
         break
@@ -339,6 +353,10 @@ local function read(text)
             seen = true
           elseif says(text, at + 1, last - 1, CACHE_KEY) then
             key = CACHE_KEY
+          elseif last == at + 2 and byte(text, at + 1) == LETTER_N then
+            key = N
+          elseif is_list_of_prompts(text, at + 1, last - 1) then
+            key = LIST
           end
         end
         at = after_space(text, last + 1)
@@ -350,6 +368,12 @@ local function read(text)
       b = byte(text, at)
       empty = false
       local named = depth == 1 and key
+      if counting and depth == 2 then
+        prompts = prompts + 1
+        if b == MINUS or b ~= nil and b >= ZERO and b <= NINE then
+          prompts, counting = 1, false
+        end
+      end
       if b == QUOTE then
         local last, wrong = closing_quote(text, at + 1)
         if last == nil then
@@ -372,6 +396,9 @@ local function read(text)
           end
           is_object[depth] = b == OPEN_OBJECT
           empty = true
+          if named == LIST then
+            prompts, counting = b == OPEN_ARRAY and 0 or 1, b == OPEN_ARRAY
+          end
           at = after_space(text, at + 1)
         else
           local after, beyond
@@ -379,6 +406,9 @@ local function read(text)
             after, beyond = after_number(text, at)
           else
             after = after_literal(text, at)
+          end
+          if named == N and after ~= nil then
+            n_first, n_last = at, after - 1
           end
           if after == nil then
             return nil, beyond and NO_NUMBER:format(at) or NO_JSON .. at
@@ -400,7 +430,8 @@ local function read(text)
   if model and (model == "" or #model > MAX_NAME or find(model, "\0", 1, true)) then
     problem = problem or NO_NAME
   end
-  return model, problem, prompt_cache_key
+  local n = n_first and n_last - n_first < MAX_COUNT and tonumber(sub(text, n_first, n_last)) or 1
+  return model, problem, prompt_cache_key, min(max(n, 1) * max(prompts, 1), 2 ^ 53)
 end
 
 local function is_json(content_type)
@@ -413,7 +444,7 @@ function envoy_on_request(handle)
     return -- routes to models need a model
   end
   local encoding = headers:get("content-encoding")
-  local model, problem, prompt_cache_key
+  local model, problem, prompt_cache_key, sequences
   if encoding and encoding ~= "identity" then
     problem = ENCODED
   else
@@ -422,7 +453,7 @@ function envoy_on_request(handle)
       return
     end
     local length = body:length()
-    model, problem, prompt_cache_key = read(body:getBytes(0, length))
+    model, problem, prompt_cache_key, sequences = read(body:getBytes(0, length))
     if length > LONG_BYTES then
       collectgarbage()
     end
@@ -433,6 +464,9 @@ function envoy_on_request(handle)
     metadata:set("llm-platform", "problem", problem)
   elseif model then
     metadata:set("llm-platform", "model", printable(model))
+    if sequences > 1 then
+      metadata:set("llm-platform", "sequences", sequences)
+    end
     if prompt_cache_key then
       metadata:set("llm-platform", "prompt_cache_key", prompt_cache_key)
     end

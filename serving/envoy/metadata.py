@@ -15,6 +15,9 @@ if it has one."""
 
 MODEL = "model"
 PROMPT_CACHE_KEY = "prompt_cache_key"
+SEQUENCES = "sequences"
+"""How many sequences a request asks for, if more than one: `n` times its prompts. A number."""
+
 PROBLEM = "problem"
 """Set in place of `model`: a sentence about what is wrong with a body that is JSON."""
 

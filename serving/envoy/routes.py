@@ -10,6 +10,7 @@ on top of 80 (measured on Envoy 1.40, one core).
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from serving.envoy.affinity import hash_policy
@@ -31,6 +32,7 @@ from serving.envoy.metadata import (
     OVER_SHARE,
     PROBLEM,
     PROMPT_CACHE_KEY,
+    SEQUENCES,
     filter_state,
     present,
     printable,
@@ -158,7 +160,21 @@ def _names(models: Sequence[ServedModel]) -> Iterator[tuple[str, Document]]:
 
 
 def _routes_of(model: ServedModel, destination: Destination, right: str) -> Iterator[Document]:
-    """The canary's share first, each with and without a key for the prompt cache; then the wrong paths."""
+    """What no replica could ever take first; then the canary's share, each with and without a key for the
+    prompt cache; then the wrong paths."""
+    if model.most_sequences is not None:
+        yield _refusal(
+            {
+                "safe_regex": {"regex": any_of(TASK_PATHS[model.task])},
+                "dynamic_metadata": [_more_sequences_than(model.most_sequences)],
+            },
+            400,
+            f"The request asks for %DYNAMIC_METADATA({METADATA}:{SEQUENCES})% sequences ('n' times its "
+            f"prompts, inputs or documents). One replica of '%DYNAMIC_METADATA({METADATA}:{MODEL})%' takes "
+            f"{model.most_sequences}, running and queued: send smaller requests.",
+            code="too_many_sequences",
+            param="n",
+        )
     if model.canary is not None:
         service = model.canary.service
         share = {
@@ -178,6 +194,12 @@ def _routes_of(model: ServedModel, destination: Destination, right: str) -> Iter
         code="wrong_path",
         param="model",
     )
+
+
+def _more_sequences_than(most: int) -> Document:
+    """Match of a request that asks for more, for `dynamic_metadata` of a route."""
+    above = {"double_match": {"range": {"start": most + 1, "end": sys.float_info.max}}}
+    return {"filter": METADATA, "path": [{"key": SEQUENCES}], "value": above}
 
 
 def _routes_to(

@@ -47,9 +47,39 @@ def test_a_limit_of_replies_is_the_servers_default_for_all():
 
 def test_nothing_is_fetched_by_an_engine():
     assert "--revision" not in flags(small_replica())
-    environment = vllm.environment()
+    environment = vllm.environment(small_replica())
     assert environment["HF_HUB_OFFLINE"] == environment["TRANSFORMERS_OFFLINE"] == "1"
     assert not any("TOKEN" in name for name in environment)
+
+
+@pytest.mark.parametrize(
+    ("running", "queued", "n", "prompts"),
+    [(14, 32, 46, 46), (64, 512, 64, 576), (900, 900, 64, 1024), (1, 1, 2, 2)],
+)
+def test_no_request_may_ask_for_more_than_a_replica_takes(running: int, queued: int, n: int, prompts: int):
+    replica = small_replica(max_num_seqs=running, max_queued_requests=queued)
+    environment = vllm.environment(replica)
+    assert environment["VLLM_MAX_N_SEQUENCES"] == str(n)
+    assert environment["VLLM_MAX_COMPLETION_PROMPTS"] == str(prompts)
+    assert flags(replica)["--max-num-queued-reqs"] == str(running + queued)
+
+
+def test_media_by_address_is_refused_unless_a_domain_is_named():
+    for replica, domains in (
+        (small_replica(), [vllm.NO_DOMAIN]),
+        (
+            small_replica(allowed_media_domains=("a.example.com", "b.example.com")),
+            ["a.example.com", "b.example.com"],
+        ),
+    ):
+        words = vllm.arguments(replica)
+        at = words.index("--allowed-media-domains") + 1
+        assert words[at : at + len(domains)] == domains
+        assert at + len(domains) == len(words) or words[at + len(domains)].startswith("--")
+        assert "--allowed-local-media-path" not in words
+        assert vllm.environment(replica)["VLLM_MEDIA_URL_ALLOW_REDIRECTS"] == "0"
+    # RFC 2606, section 2: a name that never exists.
+    assert vllm.NO_DOMAIN.endswith(".invalid")
 
 
 def test_quantisation_only_while_loading():
