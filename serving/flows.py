@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from infra.cluster import Addresses, Pods, Surroundings
@@ -15,6 +16,7 @@ from serving.names import (
     INFERENCE_NAMESPACE,
     STAGING,
     STORE_LABEL,
+    selector,
 )
 
 Exposure = Literal["internal", "public"]
@@ -29,9 +31,33 @@ ANYWHERE = Addresses(("0.0.0.0/0",))
 DNS_PORTS = (Port(53, "UDP"), Port(53, "TCP"))
 
 
-def flows(around: Surroundings, exposure: Exposure, client_port: int = HTTP_PORT) -> tuple[Flow, ...]:
+PUBLIC = Addresses(
+    ("0.0.0.0/0",),
+    (
+        "0.0.0.0/8",
+        "10.0.0.0/8",
+        "100.64.0.0/10",
+        "127.0.0.0/8",
+        "169.254.0.0/16",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "198.18.0.0/15",
+        "224.0.0.0/4",
+        "240.0.0.0/4",
+    ),
+)
+"""The internet without addresses of networks inside (RFC 6890), the machines' own credentials among them."""
+
+
+def flows(
+    around: Surroundings,
+    exposure: Exposure,
+    client_port: int = HTTP_PORT,
+    fetching: Sequence[str] = (),
+) -> tuple[Flow, ...]:
     """The flows on a cluster with these surroundings. client_port: where gateway pods take clients; the
-    verify Job asks without TLS whatever clients do."""
+    verify Job asks without TLS whatever clients do. fetching: Deployments whose engines fetch media from the
+    internet. NetworkPolicies know no domains: which ones is up to the engine."""
     clients = (ANYWHERE,) if exposure == "public" else around.clients
     scraper = (around.prometheus.peer,)
     return (
@@ -74,6 +100,16 @@ def flows(around: Surroundings, exposure: Exposure, client_port: int = HTTP_PORT
                 (Port(endpoint.port),),
             )
             for index, endpoint in enumerate(around.identities)
+        ),
+        *(
+            Flow(
+                f"{name}-to-media",
+                "images, sounds and films by address, from the domains that the stack names",
+                (Pods(INFERENCE_NAMESPACE, selector(name)),),
+                (PUBLIC,),
+                (Port(443), Port(80)),
+            )
+            for name in fetching
         ),
         Flow("engines-to-dns", "names", (ENGINES,), around.dns, DNS_PORTS),
         Flow("staging-to-dns", "names", (STAGING_JOBS,), around.dns, DNS_PORTS),

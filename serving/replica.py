@@ -48,6 +48,7 @@ class Replica:
     ttft_seconds, itl_seconds: latencies that the service level names; they become histogram edges. Without
     tokens there is no itl_seconds.
     share: GPUs, CPU and memory of the machine that it may use. chat: how tools and thoughts are read.
+    allowed_media_domains: whose images, sounds and films the engine fetches by address; none by default.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Replica:
     itl_seconds: float | None
     share: MachineShare
     chat: ChatFormat = field(default_factory=ChatFormat)
+    allowed_media_domains: tuple[str, ...] = ()
 
     @property
     def termination_grace_seconds(self) -> int:

@@ -100,6 +100,7 @@ def build(stack: config.Stack) -> Platform:
         cluster.surroundings,
         "internal" if stack.gateway.public is None else "public",
         HTTP_PORT if tls_secret is None else HTTPS_PORT,
+        fetching=[model.name for model in sections if model.allowed_media_domains],
     )
     namespaces = {
         name: _namespace(name, cluster, let_through) for name in (INFERENCE_NAMESPACE, GATEWAY_NAMESPACE)

@@ -52,6 +52,16 @@ HISTOGRAMS: dict[str, list[float]] = {
 }
 
 
+MAX_N = 64
+"""Answers that one request may ask for."""
+
+MAX_PROMPTS = 1024
+"""Prompts that one request may bring; vLLM's own default (0.32)."""
+
+NO_DOMAIN = "send-media-as-data-urls.invalid"
+"""What --allowed-media-domains has where a stack allows none. The name can never exist (RFC 2606), and vLLM
+0.32 repeats it to the client: "The URL must be from one of the allowed domains: ['send-media-as-...']"."""
+
 DISK_GIB = SCRATCH_GIB + 2
 """Disk that a replica asks of its node: scratch, /tmp, and a GiB of logs."""
 
@@ -59,6 +69,11 @@ DISK_GIB = SCRATCH_GIB + 2
 def startup_seconds(replica: Replica) -> int:
     """How long a start may take before it counts as failed: load, compile, capture graphs."""
     return STARTUP_SECONDS_BESIDES_WEIGHTS + ceil(replica.model.download_gib / LOAD_GIB_PER_SECOND)
+
+
+def queue_bound(replica: Replica) -> int:
+    """Sequences that one replica takes: the queue and the batch, because vLLM counts running ones, too."""
+    return replica.max_num_seqs + replica.max_queued_requests
 
 
 def arguments(replica: Replica) -> list[str]:
@@ -70,8 +85,7 @@ def arguments(replica: Replica) -> list[str]:
         "--tensor-parallel-size": str(replica.tensor_parallel),
         "--gpu-memory-utilization": str(replica.gpu_memory_utilization),
         "--max-num-seqs": str(replica.max_num_seqs),
-        # vLLM counts running and waiting requests together, so the batch is added to the queue.
-        "--max-num-queued-reqs": str(replica.max_num_seqs + replica.max_queued_requests),
+        "--max-num-queued-reqs": str(queue_bound(replica)),
         "--shutdown-timeout": str(replica.drain_seconds),
     }
     if replica.quantization is not None and replica.quantization != replica.model.checkpoint:
@@ -83,6 +97,9 @@ def arguments(replica: Replica) -> list[str]:
         flags["--override-generation-config"] = json.dumps(limit)
     flags |= _task_flags(replica)
     flags |= _chat_flags(replica.chat)
+    # Without it the engine fetches whatever address a client names; where it has no way out, it tries for two
+    # minutes and answers 500.
+    domains = ["--allowed-media-domains", *(replica.allowed_media_domains or (NO_DOMAIN,))]
     kept = slots_for([adapter.rank for adapter in replica.adapters])
     if kept is not None:
         flags |= {"--max-loras": str(kept.slots), "--max-lora-rank": str(kept.rank)}
@@ -96,6 +113,7 @@ def arguments(replica: Replica) -> list[str]:
         *(part for flag in flags.items() for part in flag),
         # vLLM refuses one without the other.
         *([] if replica.chat.tools is None else ["--enable-auto-tool-choice"]),
+        *domains,
         *(
             ["--enable-lora", "--lora-modules", *map(_lora_module, replica.adapters)]
             if replica.adapters
@@ -152,7 +170,7 @@ def _histogram_buckets(replica: Replica) -> dict[str, list[float]]:
     }
 
 
-def environment() -> dict[str, str]:
+def environment(replica: Replica) -> dict[str, str]:
     """Environment variables: every cache on a writable volume, nothing fetched, nothing sent home."""
     return {
         # The user has no home and no entry in /etc/passwd: without these, /.cache and getpwuid fail.
@@ -170,8 +188,12 @@ def environment() -> dict[str, str]:
         "TRITON_CACHE_DIR": f"{COMPILED}/triton",
         "DO_NOT_TRACK": "1",
         "VLLM_NO_USAGE_STATS": "1",
-        # One request may otherwise ask for 16384 sequences and starve everyone (CVE-2026-34756).
-        "VLLM_MAX_N_SEQUENCES": "64",
+        # One request may otherwise ask for 16384 sequences and starve everyone (CVE-2026-34756). Neither may
+        # be above the queue's bound: beyond it vLLM says "try again" to what it can never take.
+        "VLLM_MAX_N_SEQUENCES": str(min(MAX_N, queue_bound(replica))),
+        "VLLM_MAX_COMPLETION_PROMPTS": str(min(MAX_PROMPTS, queue_bound(replica))),
+        # The domains of --allowed-media-domains are asked of the first address only.
+        "VLLM_MEDIA_URL_ALLOW_REDIRECTS": "0",
     }
 
 
@@ -197,7 +219,7 @@ def container(replica: Replica) -> k8s.core.v1.ContainerArgs:
         name="engine",
         image=image(ENGINE).reference,
         args=arguments(replica),
-        env=[core.EnvVarArgs(name=name, value=value) for name, value in environment().items()],
+        env=[core.EnvVarArgs(name=name, value=value) for name, value in environment(replica).items()],
         ports=[core.ContainerPortArgs(name=HTTP_PORT_NAME, container_port=ENGINE_PORT)],
         resources=core.ResourceRequirementsArgs(
             requests={"cpu": f"{replica.share.cpu_millicores}m", **guaranteed}, limits=guaranteed

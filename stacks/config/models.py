@@ -87,6 +87,16 @@ PublicName = Annotated[
 ]
 
 
+Domain = Annotated[
+    str,
+    Field(
+        pattern=r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?\.)+[a-z]{2,}$",
+        max_length=253,
+        description="a DNS name in lower case, such as images.example.com; not an address, not a pattern",
+    ),
+]
+
+
 class Adapter(Section, frozen=True):
     """A LoRA adapter that the engine serves beside its model, under a name of its own."""
 
@@ -130,6 +140,12 @@ class Model(Section, frozen=True):
     )
     adapters: tuple[Adapter, ...] = Field(
         default=(), strict=False, description="LoRA adapters that its engines serve as models of their own"
+    )
+    allowed_media_domains: tuple[Domain, ...] = Field(
+        default=(),
+        strict=False,
+        description="domains from which the engine may fetch images, sounds and films that a request names "
+        "by address; left out, it fetches nothing and requests send data: URLs",
     )
     canary: Canary | None = Field(
         default=None, description="another revision that serves a share of the requests"
