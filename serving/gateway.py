@@ -59,6 +59,7 @@ class GatewayArgs:
     drain_seconds: how long streams in flight may go on when a gateway pod leaves.
     tls_secret: Secret of the type kubernetes.io/tls in the gateway's namespace, with which its pods end TLS;
     None where nobody does, or the load balancer before them.
+    allowed_origins: web pages that may ask from a browser, such as https://app.example.com.
     """
 
     cluster: Cluster
@@ -69,6 +70,7 @@ class GatewayArgs:
     authentication: Authentication
     rate_limits: RateLimits
     tls_secret: str | None = None
+    allowed_origins: tuple[str, ...] = ()
 
 
 class Gateway(pulumi.ComponentResource):
@@ -160,6 +162,7 @@ def config_maps(args: GatewayArgs) -> Mapping[str, Mapping[str, str]]:
         args.rate_limits,
         replicas=args.replicas,
         tls=args.tls_secret is not None,
+        allowed_origins=args.allowed_origins,
     )
     return {
         "bootstrap": {"envoy.yaml": to_yaml(bootstrap())},

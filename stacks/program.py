@@ -172,6 +172,7 @@ def build(stack: config.Stack) -> Platform:
         ),
         rate_limits=rate_limits(stack.gateway.rate_limit),
         tls_secret=tls_secret,
+        allowed_origins=() if stack.gateway.cors is None else stack.gateway.cors.allowed_origins,
     )
     gateway = Gateway(
         "gateway", gateway_args, pulumi.ResourceOptions(depends_on=[namespaces[GATEWAY_NAMESPACE]])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Sequence
 
 from serving.envoy.access_log import access_log
 from serving.envoy.answer_tokens import answer_tokens_filter
 from serving.envoy.arrivals import arrivals_filter
 from serving.envoy.authentication import authentication_filter
 from serving.envoy.authorization import claims_filter, models_filter
+from serving.envoy.cors import cors_filter
 from serving.envoy.documents import Document, discovery, socket_address, typed, watched_file
 from serving.envoy.engine_headers import engine_headers_filter
 from serving.envoy.error_replies import error_replies
@@ -62,14 +64,18 @@ CONNECTION_MANAGER = "extensions.filters.network.http_connection_manager.v3.Http
 
 
 def listener_documents(
-    max_request_bytes: int, *, memory_mib: int = MEMORY_MIB, tls: bool = False
+    max_request_bytes: int,
+    *,
+    memory_mib: int = MEMORY_MIB,
+    tls: bool = False,
+    allowed_origins: Sequence[str] = (),
 ) -> Document:
     """The discovery document with the listeners for clients.
 
     memory_mib: limit of the pod. tls: a second listener, on HTTPS_PORT. The first stays for the verify Job;
-    the walls let nobody else to it then.
+    the walls let nobody else to it then. allowed_origins: web pages that may ask from a browser.
     """
-    chain = _filter_chain(_clients(max_request_bytes, memory_mib))
+    chain = _filter_chain(_clients(max_request_bytes, memory_mib, allowed_origins))
     tls_chain = {
         **chain,
         "transport_socket": transport_socket(),
@@ -126,7 +132,7 @@ def _filter_chain(manager: Document) -> Document:
     return {"filters": [{"name": name, "typed_config": manager}]}
 
 
-def _clients(max_request_bytes: int, memory_mib: int) -> Document:
+def _clients(max_request_bytes: int, memory_mib: int, allowed_origins: Sequence[str]) -> Document:
     return typed(
         CONNECTION_MANAGER,
         stat_prefix="gateway",
@@ -163,6 +169,7 @@ def _clients(max_request_bytes: int, memory_mib: int) -> Document:
         # A refused request costs no more than a look at its headers, and only what may reach a model counts
         # as an arrival.
         http_filters=[
+            *([cors_filter()] if allowed_origins else []),
             client_id_filter(),
             authentication_filter(),
             claims_filter(),

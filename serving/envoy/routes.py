@@ -24,6 +24,7 @@ from serving.envoy.attempts import (
     stable,
 )
 from serving.envoy.authorization import allowed, open_to_every_token
+from serving.envoy.cors import page_routes
 from serving.envoy.documents import Document, discovery, typed
 from serving.envoy.error_replies import ERROR_METADATA
 from serving.envoy.metadata import (
@@ -51,8 +52,11 @@ ROUTES = "gateway"
 NOT_JSON = "The body must be JSON with a string 'model' (Content-Type: application/json)."
 
 
-def route_configuration(models: Sequence[ServedModel], max_request_bytes: int) -> Document:
+def route_configuration(
+    models: Sequence[ServedModel], max_request_bytes: int, allowed_origins: Sequence[str] = ()
+) -> Document:
     """The discovery document with all routes."""
+    pages = list(page_routes(allowed_origins))
     return discovery(
         typed(
             "config.route.v3.RouteConfiguration",
@@ -72,11 +76,11 @@ def route_configuration(models: Sequence[ServedModel], max_request_bytes: int) -
                             "matchers": [
                                 {
                                     "predicate": _post_to_a_known_path(),
-                                    "on_match": {"matcher": _by_model(models)},
+                                    "on_match": {"matcher": _by_model(models, pages)},
                                 }
                             ]
                         },
-                        "on_no_match": _first_of([*model_list(models), *_refusals_of_paths()]),
+                        "on_no_match": _first_of([*pages, *model_list(models), *_refusals_of_paths()]),
                     },
                 }
             ],
@@ -105,7 +109,7 @@ def _header(name: str, value: Mapping[str, object]) -> Document:
     }
 
 
-def _by_model(models: Sequence[ServedModel]) -> Document:
+def _by_model(models: Sequence[ServedModel], pages: Sequence[Document]) -> Document:
     """The routes of each name that a body may give; whatever is no such name is refused."""
     named = typed("extensions.matching.common_inputs.network.v3.FilterStateInput", key=filter_state(MODEL))
     return {
@@ -115,6 +119,7 @@ def _by_model(models: Sequence[ServedModel]) -> Document:
         },
         "on_no_match": _first_of(
             [
+                *pages,
                 # What is left of these bodies is not what was sent.
                 _refusal(
                     {"prefix": "/", "dynamic_metadata": [present(OVER_SHARE)]},

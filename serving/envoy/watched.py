@@ -26,18 +26,21 @@ def watched_documents(
     replicas: int = 1,
     memory_mib: int = MEMORY_MIB,
     tls: bool = False,
+    allowed_origins: Sequence[str] = (),
 ) -> Mapping[str, Document]:
     """The discovery document of each file, by its name.
 
     replicas: gateway pods, which share the limits. memory_mib: limit of each.
-    tls: whether clients are taken on HTTPS_PORT too.
+    tls: whether clients are taken on HTTPS_PORT too. allowed_origins: web pages that may ask from a browser.
     """
     return {
-        LISTENERS_FILE: listener_documents(max_request_bytes, memory_mib=memory_mib, tls=tls),
+        LISTENERS_FILE: listener_documents(
+            max_request_bytes, memory_mib=memory_mib, tls=tls, allowed_origins=allowed_origins
+        ),
         **({CERTIFICATE_FILE: certificate_document()} if tls else {}),
         AUTHENTICATION_FILE: authentication_document(authentication),
         RATE_LIMITS_FILE: rate_limits_document(rate_limits, replicas),
         REVOCATIONS_FILE: revocations_document(authentication),
-        ROUTES_FILE: route_configuration(models, max_request_bytes),
+        ROUTES_FILE: route_configuration(models, max_request_bytes, allowed_origins),
         CLUSTERS_FILE: cluster_documents(models),
     }

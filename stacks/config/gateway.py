@@ -69,6 +69,25 @@ class Public(Section, frozen=True):
     )
 
 
+Origin = Annotated[
+    str,
+    Field(
+        pattern=r"^https?://([a-z0-9]([-a-z0-9]*[a-z0-9])?\.)*[a-z0-9]([-a-z0-9]*[a-z0-9])?(:[1-9][0-9]{0,4})?$",
+        max_length=268,
+        description="scheme, host and port (unless it is the scheme's own) of a web page as its browser says "
+        "them, such as https://app.example.com: no path, no slash at the end, no *",
+    ),
+]
+
+
+class Cors(Section, frozen=True):
+    """Which web pages may ask the gateway from a browser. A token that a page holds is its users' to read."""
+
+    allowed_origins: tuple[Origin, ...] = Field(
+        min_length=1, strict=False, description="origins of these pages, at least one"
+    )
+
+
 class Gateway(Section, frozen=True):
     """The OpenAI-compatible entrance."""
 
@@ -79,6 +98,9 @@ class Gateway(Section, frozen=True):
     public: Public | None = Field(
         default=None,
         description="the entrance from the internet; left out, the gateway is reached from the network only",
+    )
+    cors: Cors | None = Field(
+        default=None, description="web pages that may ask from a browser; left out, there are none"
     )
     backend: Literal["envoy", "inference_pool"] = Field(
         default="envoy",

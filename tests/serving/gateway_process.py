@@ -99,12 +99,19 @@ def write_watched(
     rate_limits: RateLimits = RATE_LIMITS,
     certificate: Path | None = None,
     memory_mib: int = MEMORY_MIB,
+    allowed_origins: Sequence[str] = (),
 ) -> None:
     models = models_of(backends) if models is None else models
     tls = certificate is not None
     files = dict(
         watched_documents(
-            models, max_request_bytes, authentication, rate_limits, memory_mib=memory_mib, tls=tls
+            models,
+            max_request_bytes,
+            authentication,
+            rate_limits,
+            memory_mib=memory_mib,
+            tls=tls,
+            allowed_origins=allowed_origins,
         )
     )
     files[LISTENERS_FILE] = _on_loopback(files[LISTENERS_FILE])
@@ -184,6 +191,7 @@ def running(
     rate_limits: RateLimits = RATE_LIMITS,
     memory_mib: int = MEMORY_MIB,
     certificate: Path | None = None,
+    allowed_origins: Sequence[str] = (),
 ) -> Iterator[Gateway]:
     """Envoy in front of `backends`: Service to the loopback ports of its replicas.
 
@@ -203,6 +211,7 @@ def running(
         rate_limits,
         certificate,
         memory_mib,
+        allowed_origins,
     )
     admin = f"127.0.0.1:{_free_port()}"
     path = write_bootstrap(folder, int(admin.rpartition(":")[2]), memory_mib)
