@@ -77,12 +77,17 @@ def process(
         _wait(name, child, ready, log)
         yield child.pid
     finally:
-        family = [psutil.Process(child.pid), *psutil.Process(child.pid).children(recursive=True)]
-        child.terminate()
-        _, alive = psutil.wait_procs(family, timeout=5)
-        for each in alive:
-            each.kill()
-        child.wait()
+        if child.poll() is None:
+            _end(child)
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    family = [psutil.Process(child.pid), *psutil.Process(child.pid).children(recursive=True)]
+    child.terminate()
+    _, alive = psutil.wait_procs(family, timeout=5)
+    for each in alive:
+        each.kill()
+    child.wait()
 
 
 def _wait(name: str, child: subprocess.Popen[bytes], ready: str, log: Path) -> None:
