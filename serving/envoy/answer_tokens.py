@@ -8,22 +8,19 @@ this is a script that looks at the pieces as they pass. What it notes of errors 
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from serving.envoy.documents import Document
 from serving.envoy.error_replies import BROKE_OFF
-from serving.envoy.lua import lua_filter, with_constants
+from serving.envoy.lua import DATA, with_constants
 from serving.envoy.metadata import METADATA
 from serving.envoy.outcomes import MODEL_HEADER
 from serving.envoy.tries import LOOK
 
-SCRIPT = Path(__file__).parent.parent / "data" / "answer_tokens.lua"
+SCRIPT = DATA / "answer_tokens.lua"
 
 TOKENS = "tokens"
 """Under this the request's metadata has `prompt` and `completion`, numbers, as far as they are known."""
 
 
-def answer_tokens_filter() -> Document:
-    """The filter for the listener. Answers pass it after the engine's errors have been put into words."""
+def answers_script() -> str:
+    """The script for answers. They pass it after the engine's errors have been put into words."""
     constants = {"METADATA": METADATA, "MODEL_HEADER": MODEL_HEADER, "LOOK": LOOK, "BROKE_OFF": BROKE_OFF}
-    return lua_filter("answer_tokens", with_constants(SCRIPT.read_text(encoding="utf-8"), constants))
+    return with_constants(SCRIPT.read_text(encoding="utf-8"), constants)

@@ -6,7 +6,6 @@ import socket
 from collections.abc import Sequence
 
 from serving.envoy.access_log import access_log
-from serving.envoy.answer_tokens import answer_tokens_filter
 from serving.envoy.arrivals import arrivals_filter
 from serving.envoy.authentication import authentication_filter
 from serving.envoy.authorization import claims_filter, models_filter
@@ -19,9 +18,10 @@ from serving.envoy.metadata import filter_state_filter
 from serving.envoy.model_list import model_list_filter
 from serving.envoy.outcomes import outcomes_log
 from serving.envoy.rate_limit import rate_limit_filter
-from serving.envoy.request_body import body_filter, collecting_filter
+from serving.envoy.request_body import collecting_filter
 from serving.envoy.request_id import client_id_filter, copied_id
 from serving.envoy.routes import ROUTES
+from serving.envoy.scripts import scripts_filter
 from serving.envoy.tls import transport_socket
 from serving.envoy.tries import tries_filters
 from serving.envoy.unannounced_bodies import unannounced_filter
@@ -178,11 +178,10 @@ def _clients(max_request_bytes: int, memory_mib: int, allowed_origins: Sequence[
             model_list_filter(),
             unannounced_filter(max_request_bytes, memory_mib),
             collecting_filter(max_request_bytes),
-            body_filter(),
+            scripts_filter(),
             filter_state_filter(),
             models_filter(),
             arrivals_filter(),
-            answer_tokens_filter(),
             engine_headers_filter(),
             _router(upstream_http_filters=tries_filters()),
         ],

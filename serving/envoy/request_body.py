@@ -10,21 +10,21 @@ script that fails sets nothing, and the request is refused.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from serving.envoy.documents import Document, typed
-from serving.envoy.lua import lua_filter
+from serving.envoy.lua import DATA
 
-SCRIPT = Path(__file__).parent.parent / "data" / "request_body.lua"
+SCRIPT = DATA / "request_body.lua"
 
-FILTER = "request_body"
+FILTER = "scripts"
+"""Name of the filter that runs the script (scripts.py)."""
 
 COLLECTOR = "envoy.filters.http.buffer"
 """Name of the filter that collects the body."""
 
 
 def collecting_filter(max_request_bytes: int) -> Document:
-    """The filter for the listener that collects the body, right before body_filter()."""
+    """The filter for the listener that collects the body, right before that of scripts.py."""
     buffer = typed("extensions.filters.http.buffer.v3.Buffer", max_request_bytes=max_request_bytes)
     return {"name": COLLECTOR, "typed_config": buffer}
 
@@ -38,6 +38,6 @@ def uncollected() -> Mapping[str, Document]:
     return {COLLECTOR: off, FILTER: off}
 
 
-def body_filter() -> Document:
-    """The filter for the listener: after the one that collects the body, before those that need `model`."""
-    return lua_filter(FILTER, SCRIPT.read_text(encoding="utf-8"))
+def body_script() -> str:
+    """The script for requests: after the body is collected, before the filters that need `model`."""
+    return SCRIPT.read_text(encoding="utf-8")

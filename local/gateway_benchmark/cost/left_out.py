@@ -11,15 +11,17 @@ from typing import Any
 from local.gateway_benchmark.cost.documents import http_filters, listener, manager, objects
 from local.gateway_benchmark.servers import ServerError
 from local.gateway_benchmark.upstream import MODEL
+from serving.envoy.answer_tokens import answers_script
+from serving.envoy.lua import joined
 from serving.envoy.metadata import METADATA
 from serving.envoy.metadata import MODEL as MODEL_KEY
+from serving.envoy.request_body import FILTER, body_script
+from serving.envoy.scripts import COLLECTOR_SCRIPT
 
 Change = Callable[[dict[str, Any]], None]
 """Takes the part out of a document; raises ServerError where the document does not have it."""
 
 HEADER_TO_METADATA = "type.googleapis.com/envoy.extensions.filters.http.header_to_metadata.v3.Config"
-
-BODY_FILTER = "request_body"
 
 
 def without_filters(*names: str) -> Change:
@@ -54,16 +56,38 @@ def without_setting(*keys: str) -> Change:
 
 def _without_reading_the_body(document: dict[str, Any]) -> None:
     """Bodies are still collected; the model is a constant, because routes need one."""
-    filters = http_filters(document)
-    (at,) = (number for number, item in enumerate(filters) if item["name"] == BODY_FILTER)
+    _run_only(document, joined(_collector(), answers_script()))
     constant = {"metadata_namespace": METADATA, "key": MODEL_KEY, "value": MODEL}
-    filters[at] = {
-        "name": "constant",
-        "typed_config": {
-            "@type": HEADER_TO_METADATA,
-            "request_rules": [{"header": "x-not-there", "on_header_missing": constant}],
+    http_filters(document).insert(
+        0,
+        {
+            "name": "constant",
+            "typed_config": {
+                "@type": HEADER_TO_METADATA,
+                "request_rules": [{"header": "x-not-there", "on_header_missing": constant}],
+            },
         },
-    }
+    )
+
+
+def _without_reading_answers(document: dict[str, Any]) -> None:
+    _run_only(document, joined(_collector(), body_script()))
+
+
+def _without_collectors_pace(document: dict[str, Any]) -> None:
+    _run_only(document, joined(body_script(), answers_script()))
+
+
+def _collector() -> str:
+    return COLLECTOR_SCRIPT.read_text(encoding="utf-8")
+
+
+def _run_only(document: dict[str, Any], script: str) -> None:
+    (found,) = (item["typed_config"] for item in http_filters(document) if item["name"] == FILTER)
+    source = found["default_source_code"]
+    if source["inline_string"] == script:
+        raise ServerError("the scripts are without this part already")
+    source["inline_string"] = script
 
 
 def _without_time_limits(document: dict[str, Any]) -> None:
@@ -83,7 +107,8 @@ LEFT_OUT: Mapping[str, Change] = {
     "bytes of a team": without_filters("upload_limit"),
     "reading of bodies": _without_reading_the_body,
     "count of arrivals": without_filters("arrivals"),
-    "tokens of answers": without_filters("answer_tokens"),
+    "reading of answers": _without_reading_answers,
+    "collector's pace": _without_collectors_pace,
     "access log": without_setting("access_log"),
     "tries": without_setting("retry_policy"),
     "replicas left out": without_setting("outlier_detection"),

@@ -93,5 +93,5 @@ def test_envoy_gets_the_programs_configuration_on_loopback():
     assert all("18081" in str(cluster["load_assignment"]) for cluster in clusters)
     filters = listener["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"]
     names = [item["name"] for item in filters]
-    assert "request_body" in names
+    assert "scripts" in names
     assert names[-1] == "envoy.filters.http.router"
