@@ -19,6 +19,7 @@ class CompletionRequest(GenerationRequest):
     echo: bool | None = False
     logprobs: int | None = None
     suffix: str | None = None
+    prompt_embeds: bytes | list[bytes] | None = None
     add_special_tokens: bool = True
 
     @field_validator("max_tokens", mode="before")
@@ -32,15 +33,18 @@ class CompletionRequest(GenerationRequest):
     def prompts(self, media: Media) -> list[Prompt]:
         if self.suffix is not None:
             raise self._no_suffix()
-        if self.prompt is None:
-            raise not_emulated("prompt_embeds", "prompts are text or token ids")
+        if self.prompt_embeds is not None or self.prompt is None:
+            raise bad_request(
+                "You must set `--enable-prompt-embeds` to input `prompt_embeds`. (parameter=prompt_embeds)",
+                "prompt_embeds",
+            )
         if isinstance(self.prompt, str):
             return [text_prompt(self.prompt)]
         prompts = [_one_prompt(each) for each in self.prompt if not isinstance(each, int)]
         ids = [each for each in self.prompt if isinstance(each, int)]
         if ids:
             prompts.append(token_prompt(ids))
-        if not prompts or any(not prompt.tokens for prompt in prompts):
+        if not prompts:
             raise bad_request("You must pass at least one prompt")
         return prompts
 

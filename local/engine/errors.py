@@ -96,23 +96,20 @@ def engine_dead() -> ApiError:
     )
 
 
-def not_json(body: bytes) -> ApiError:
-    try:
-        json.loads(body)
-    except RecursionError:
-        position, reason = 0, "Too deeply nested"
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        position = error.pos if isinstance(error, json.JSONDecodeError) else error.start
-        reason = error.msg if isinstance(error, json.JSONDecodeError) else error.reason
-    else:  # accepted by the lenient parser only: NaN, infinities, lone surrogates
-        position, reason = 0, "Expecting value"
+def not_json(error: json.JSONDecodeError) -> ApiError:
     problem = {
         "type": "json_invalid",
-        "loc": f"body.{position}",
+        "loc": f"body.{error.pos}",
         "msg": "JSON decode error",
         "input": "<dict of 0 items>",
-        "ctx": {"error": reason},
+        "ctx": {"error": error.msg},
     }
+    return _validation_error([problem])
+
+
+def no_body() -> ApiError:
+    """Of a body that is empty or null."""
+    problem = {"type": "missing", "loc": "body", "msg": "Field required", "input": "None"}
     return _validation_error([problem])
 
 

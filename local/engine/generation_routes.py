@@ -20,7 +20,7 @@ from local.engine.bodies import json_body, parsed
 from local.engine.chat import ChatRequest
 from local.engine.completions import CompletionRequest
 from local.engine.engine_loop import EngineLoop
-from local.engine.errors import json_response
+from local.engine.errors import bad_request, json_response
 from local.engine.generation import choice_text, is_echo_only, planned_request, rendered
 from local.engine.parts import Parts
 from local.engine.protocol import GenerationRequest
@@ -131,6 +131,8 @@ class GenerationRoutes:
         """The last checks, and the queue. Raises ApiError."""
         thinks = self.server.parsers.reasoning is not None
         check_vocabulary(asked, self.engine.model.vocabulary, thinks)
+        if any(not choice.sequence.prompt_tokens for choice in request.choices):
+            raise bad_request("The decoder prompt cannot be empty")
         enter(self.loop, request)
 
 
