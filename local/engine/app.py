@@ -6,13 +6,15 @@ import time
 from collections.abc import Awaitable, Callable
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Send
 
 from local.engine import answers
 from local.engine.documentation import documentation
@@ -89,8 +91,10 @@ class Routes:
         return json_response({"server_load": 0})
 
     async def metrics(self, http: HttpRequest) -> Response:
-        """Always the plain text format, whatever is asked for: vLLM's route does not negotiate."""
-        return Response(generate_latest(self.registry), headers={"content-type": CONTENT_TYPE_LATEST})
+        """Always the plain text format, whatever is asked for: vLLM's route for GET does not negotiate. HEAD
+        falls through to another one, which does."""
+        kind = CONTENT_TYPE_PLAIN_0_0_4 if http.method == "HEAD" else CONTENT_TYPE_LATEST
+        return Response(generate_latest(self.registry), headers={"content-type": kind})
 
 
 async def api_error(http: HttpRequest, error: Exception) -> Response:
@@ -115,6 +119,16 @@ class OneMethod(Route):
     def __init__(self, path: str, handler: Handler, method: str) -> None:
         super().__init__(path, handler, methods=[method])
         self.methods = {method}
+
+
+class Origins(CORSMiddleware):
+    """vLLM makes answers with status 500 outside of what looks at origins: they have none of its headers."""
+
+    async def send(self, message: Message, send: Send, request_headers: Headers) -> None:
+        if message["type"] == "http.response.start" and message["status"] == 500:
+            await send(message)
+        else:
+            await super().send(message, send, request_headers)
 
 
 def make_app(engine: Engine, server: Server, loop: EngineLoop, registry: CollectorRegistry) -> ASGIApp:
@@ -149,7 +163,7 @@ def make_app(engine: Engine, server: Server, loop: EngineLoop, registry: Collect
         paths |= {route.path for route in table}
     app = Starlette(routes=table, exception_handlers={ApiError: api_error, HTTPException: http_error})
     origins = server.origins
-    counted = CORSMiddleware(
+    counted = Origins(
         HttpMetrics(app, registry, paths),
         allow_origins=origins.allowed,
         allow_methods=origins.methods,

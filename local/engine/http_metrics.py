@@ -67,8 +67,9 @@ class HttpMetrics:
         try:
             await self._app(scope, receive, counted)
         finally:
-            wrong_method = status == 405
-            handler = scope["path"] if scope["path"] in self._paths and not wrong_method else NO_HANDLER
+            known = scope["path"] in self._paths and status != 405
+            # A path with a slash too many is redirected, and counted by the name it came with.
+            handler = scope["path"] if known or status == 307 else NO_HANDLER
             self._observe(scope, handler, status, size, time.perf_counter() - started)
 
     def _observe(self, scope: Scope, handler: str, status: int, size: int, seconds: float) -> None:
