@@ -27,6 +27,7 @@ class ServedModel:
     max_in_flight: requests that one gateway pod lets wait or run for it at most; more get 503.
     most_sequences: what one replica computes and queues together; more in one request are refused with 400,
     because no replica could ever take them. None leaves it to the engine.
+    first_byte_seconds: how long a replica may take from a whole request to the first byte of its answer.
     max_model_len: tokens of prompt and reply together, which clients size their context by.
     root: what is served, a Hugging Face id. adapter_roots: the same of its adapters, by name.
     """
@@ -39,6 +40,7 @@ class ServedModel:
     fallback: str | None = None
     max_in_flight: int = 1024
     most_sequences: int | None = None
+    first_byte_seconds: int = 3600
     max_model_len: int | None = None
     root: str | None = None
     adapter_roots: Mapping[str, str] = field(default_factory=dict[str, str])

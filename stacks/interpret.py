@@ -86,6 +86,7 @@ def served_models(stack: Stack) -> tuple[ServedModel, ...]:
             max_in_flight=_max_in_flight(model, stack),
             most_sequences=capacity_of(model, stack.pool(model.node_pool).accelerator).max_num_seqs
             + model.max_queued_requests,
+            first_byte_seconds=first_byte_seconds(model, stack),
             max_model_len=model.max_model_len,
             root=model.model,
             adapter_roots={adapter.name: adapter.source for adapter in model.adapters},
@@ -117,6 +118,33 @@ def _max_in_flight(model: Model, stack: Stack) -> int:
     capacity = capacity_of(model, stack.pool(model.node_pool).accelerator)
     all_replicas = model.replicas.max * (capacity.max_num_seqs + model.max_queued_requests)
     return min(all_replicas, ceil(all_replicas * GATEWAY_IMBALANCE / stack.gateway.replicas))
+
+
+PATIENCE = 2
+"""How much longer than planned the slowest request may take before its replica counts as stuck."""
+
+LEAST_PATIENCE_SECONDS = 60
+"""Of models whose longest request takes seconds: above what a replica needs to compile a new shape."""
+
+
+def first_byte_seconds(model: Model, stack: Stack) -> int:
+    """How long a replica that works may take for the first byte of an answer.
+
+    An answer that is not streamed has its first byte at its end, so this is the longest reply, after as many
+    rounds of such replies as the queue holds, each token as late as promised. A model that generates nothing
+    computes all that it may hold, each input as long as it may be, at the rate that it is planned for.
+    """
+    capacity = capacity_of(model, stack.pool(model.node_pool).accelerator)
+    held = capacity.max_num_seqs + model.max_queued_requests
+    between = itl_seconds(model)
+    if between is None:
+        load = model.expected_load
+        per_second = capacity.requests_per_second * load.inputs * load.prompt_tokens
+        planned = held * model.max_model_len / per_second
+    else:
+        longest = model.max_model_len if model.max_output_tokens is None else model.max_output_tokens
+        planned = held / capacity.max_num_seqs * (longest * between + model.slo.ttft.seconds)
+    return max(LEAST_PATIENCE_SECONDS, ceil(PATIENCE * planned))
 
 
 def scaling_bounds(model: Model) -> ScalingBounds:

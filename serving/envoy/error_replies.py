@@ -32,9 +32,9 @@ RETRY_AFTER_SECONDS = 5
 """What a client is told to wait after 429, and after 503 while replicas exist; OpenAI's clients do."""
 
 BROKE_OFF_MESSAGE = (
-    "The engine that had this request closed the connection before it answered; so did the other replica "
-    "that was tried, if there is one. The gateway does not try again, because the request itself may be what "
-    "stops an engine."
+    "The engine that had this request closed the connection before it answered, or did not begin to answer "
+    "in time; so did the other replica that was tried, if there is one. The gateway does not try again, "
+    "because the request itself may be what stops an engine."
 )
 
 BROKE_OFF = json.dumps(

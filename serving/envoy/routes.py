@@ -227,10 +227,11 @@ def _routes_to(
             "route": {
                 **choice_of_cluster(destination, model, affinity),
                 **(hash_policy() if affinity else {}),
-                # A generation may take minutes and be silent for long: the engine bounds it, not the gateway.
+                # A generation may take minutes and be silent for long: only its first byte has a time limit,
+                # which a replica that does what it is planned for never meets.
                 "timeout": "0s",
                 "idle_timeout": "0s",
-                "retry_policy": destination.retry_policy(),
+                "retry_policy": destination.retry_policy(model.first_byte_seconds),
             },
         }
 

@@ -102,11 +102,20 @@ class Engines:
         self, kind: str, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
+        if kind == "silent":
+            await asyncio.sleep(60)
+        if head.startswith(b"HEAD"):
+            writer.write(b"HTTP/1.1 405 X\r\nContent-Length: 0\r\n\r\n")
+            return
         lines = dict(line.lower().split(": ", 1) for line in head.decode().split("\r\n")[1:] if line)
         body = json.loads(await reader.readexactly(int(lines["content-length"])))
         assert not any(name.startswith("x-llm-platform") for name in lines), lines
         self.seen.setdefault(body["user"], []).append((port, kind))
-        if kind == "answers":
+        if kind == "stuck":
+            await asyncio.sleep(60)
+        if kind == "slow":
+            await asyncio.sleep(15)
+        if kind in ("answers", "slow"):
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
         elif kind.startswith("full"):
             writer.write(REFUSALS[kind])
