@@ -71,7 +71,7 @@ def gateway_monitor_spec(interval_seconds: int) -> Mapping[str, object]:
                 "metricRelabelings": [
                     {
                         "sourceLabels": ["__name__"],
-                        "regex": "envoy_(http|cluster_upstream|cluster_membership|server|listener)_.+",
+                        "regex": "envoy_(gateway|http|cluster_(upstream|membership)|server|listener)_.+",
                         "action": "keep",
                     }
                 ],

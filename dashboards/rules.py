@@ -25,6 +25,7 @@ from dashboards.signals import (
     POOL_NODES,
     QUEUE,
     SERVICE_LABEL,
+    STUCK,
     TTFT_GUARD,
     WAKE,
     WORK,
@@ -52,6 +53,10 @@ them, and half again is as wrong as they have been seen to be."""
 
 VISIBILITY_GRACE_SECONDS = 60
 """How long a replica may be ready before its metrics are missed: discovery and the first scrape."""
+
+STUCK_WINDOW_SECONDS = 120
+"""As long as the engine's own probe waits, for all but the longest prompts: an alert on it should last longer
+than the restart that the probe asks for (`for: 5m`)."""
 
 WAKE_GRACE_SECONDS = 120
 """How long a model that has just come up counts as asked for: its clients were told to come back within 30 s,
@@ -217,8 +222,25 @@ def _engine(model: ScaledModel) -> list[RecordingRule]:
         "inference:kv_cache_usage:max": f"max({_raw(own.kv_cache_usage, model)})",
         "inference:generation_tokens:rate1m": _rate(_raw(own.generation_tokens, model), "1m"),
         "inference:prompt_tokens:rate1m": _rate(_raw(own.prompt_tokens, model), "1m"),
+        STUCK: f"{_stuck(model)} or on () 0 * sum({running})",
     }
     return [RecordingRule(name, _or_asleep(expression, model)) for name, expression in rules.items()]
+
+
+def _stuck(model: ScaledModel) -> str:
+    """How many replicas had requests all the time and computed nothing; absent for none."""
+    own, window = engine_metrics(model.engine), f"{STUCK_WINDOW_SECONDS}s"
+    held = " + ".join(
+        f"sum by (pod) (min_over_time({_raw(gauge, model)}[{window}]))"
+        for gauge in (own.running, own.waiting)
+    )
+    done = " + ".join(
+        f"sum by (pod) (increase({_raw(counter, model)}[{window}]))"
+        for counter in (own.generation_tokens, own.prompt_tokens)
+    )
+    # Not of one that has been there for less than the window.
+    old = f"sum by (pod) ({_raw(own.running, model)} offset {window})"
+    return f"count(({held}) > 0 and ({done}) == 0 and {old} >= 0)"
 
 
 def _first_tokens(model: ScaledModel) -> list[RecordingRule]:

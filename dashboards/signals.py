@@ -75,6 +75,11 @@ _CATALOGUE = (
         "times the error budget",
         "share of late first tokens over the share that the objective allows; 0 while there are none",
     ),
+    Signal(
+        "inference:stuck_replicas:count",
+        "replicas",
+        "replicas that had requests for 2 minutes and computed no prompt and no token in them",
+    ),
     # What the gateway says.
     Signal(
         "inference:arrivals:rate1m",
@@ -115,6 +120,7 @@ WORK = "inference:scaling_work:replicas"
 TTFT_GUARD = "inference:scaling_ttft_guard:replicas"
 HOLD = "inference:scaling_hold:replicas"
 WAKE = "inference:scaling_wake:replicas"
+STUCK = "inference:stuck_replicas:count"
 POOL_NODES = "node_pool:nodes:count"
 
 

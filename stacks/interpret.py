@@ -11,11 +11,13 @@ from infra.accelerators import accelerator
 from infra.scheduling import NodePool
 from serving.batch import ReplicaCapacity
 from serving.envoy.rate_limit import Rate, RateLimits
+from serving.limits import default_step_tokens
 from serving.packing import machines_needed
 from serving.replica import Adapter, Replica
 from serving.scaling import ScalingBounds
 from serving.served import CanaryRoute, ServedModel, engine_names
 from serving.staging.sources import Weights, parse
+from serving.timing import step_time
 from stacks.canary import canary_name, deployed
 from stacks.catalogue import pool_machines
 from stacks.chat import chat_format_of
@@ -63,7 +65,33 @@ def replica(model: Model, pool: NodePool, served_names: Sequence[str]) -> Replic
         share=pool.share(model.tensor_parallel),
         chat=chat_format_of(model, facts_of(model)),
         allowed_media_domains=model.allowed_media_domains,
+        stuck_after_seconds=stuck_after_seconds(model, pool),
     )
+
+
+STEP_MARGIN = 10
+"""How many times longer than computed its slowest step may take before an engine counts as stuck: step times
+that are estimated may be off by a third, and a step that compiles a shape first takes much longer."""
+
+LEAST_STUCK_SECONDS = 120
+"""Whatever the steps take: above what vLLM spends on a first request of a new shape."""
+
+
+def stuck_after_seconds(model: Model, pool: NodePool) -> int:
+    """For how long an engine that has requests may compute no prompt and no token.
+
+    vLLM counts a prompt when all of it is computed, so the longest silence of an engine that works is the
+    longest prompt, in steps that are full and read a full KV cache.
+    """
+    facts, gpu = facts_of(model), pool.accelerator
+    precision = facts.checkpoint if model.quantization is None else model.quantization
+    timing = step_time(facts, gpu, precision, model.tensor_parallel)
+    step_tokens = default_step_tokens(gpu)
+    load = model.expected_load
+    cached = capacity_of(model, gpu.name).memory_batch * (load.prompt_tokens + load.output_tokens)
+    slowest = timing.seconds(step_tokens, ceil(cached))
+    longest_prompt = ceil(model.max_model_len / step_tokens) * slowest
+    return max(LEAST_STUCK_SECONDS, ceil(STEP_MARGIN * longest_prompt))
 
 
 GATEWAY_IMBALANCE = 1.5

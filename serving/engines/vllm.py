@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import ceil
 from pathlib import Path
 
@@ -18,7 +18,8 @@ from serving.fit.adapters import slots_for
 from serving.fit.node import SCRATCH_GIB, shared_memory_gib
 from serving.images import image
 from serving.names import ENGINE_PORT, HTTP_PORT_NAME
-from serving.replica import PRE_STOP_SECONDS, Adapter, Replica
+from serving.replica import PRE_STOP_SECONDS, SHUTDOWN_MARGIN_SECONDS, Adapter, Replica
+from serving.served import Task
 from serving.staging import volumes as weight_volumes
 from serving.staging.layout import MODEL_PATH, adapter_path
 
@@ -61,6 +62,7 @@ MAX_PROMPTS = 1024
 NO_DOMAIN = "send-media-as-data-urls.invalid"
 """What --allowed-media-domains has where a stack allows none. The name can never exist (RFC 2606), and vLLM
 0.32 repeats it to the client: "The URL must be from one of the allowed domains: ['send-media-as-...']"."""
+PROGRESS_SCRIPT = Path(__file__).parent.parent / "data" / "progress.py"
 
 DISK_GIB = SCRATCH_GIB + 2
 """Disk that a replica asks of its node: scratch, /tmp, and a GiB of logs."""
@@ -228,9 +230,14 @@ def container(replica: Replica) -> k8s.core.v1.ContainerArgs:
         security_context=container_security_context(),
         # Every two seconds: once the engine is up, no client should wait for the next probe.
         startup_probe=_probe(period_seconds=2, failure_threshold=ceil(startup_seconds(replica) / 2)),
-        readiness_probe=_probe(period_seconds=5, failure_threshold=2),
-        # /health fails only when the engine's process is dead, so liveness restarts no busy replica.
-        liveness_probe=_probe(period_seconds=10, failure_threshold=6),
+        readiness_probe=_progress_probe(replica, period_seconds=5, failure_threshold=2),
+        liveness_probe=_progress_probe(
+            replica,
+            period_seconds=10,
+            failure_threshold=6,
+            # There is nothing to drain in an engine that is dead or stuck.
+            termination_grace_period_seconds=PRE_STOP_SECONDS + SHUTDOWN_MARGIN_SECONDS,
+        ),
         lifecycle=core.LifecycleArgs(
             pre_stop=core.LifecycleHandlerArgs(sleep=core.SleepActionArgs(seconds=PRE_STOP_SECONDS))
         ),
@@ -245,6 +252,47 @@ def _probe(period_seconds: int, failure_threshold: int) -> k8s.core.v1.ProbeArgs
         period_seconds=period_seconds,
         timeout_seconds=5,
         failure_threshold=failure_threshold,
+    )
+
+
+LEAST_REQUEST: Mapping[Task, tuple[str, Mapping[str, object]]] = {
+    "generate": ("/v1/completions", {"prompt": "a", "max_tokens": 1}),
+    "embed": ("/v1/embeddings", {"input": "a"}),
+    "rerank": ("/v1/rerank", {"query": "a", "documents": ["a"]}),
+}
+"""The least that an engine can compute, by task: the path and the body without the model."""
+
+
+def _progress_probe(
+    replica: Replica,
+    period_seconds: int,
+    failure_threshold: int,
+    termination_grace_period_seconds: int | None = None,
+) -> k8s.core.v1.ProbeArgs:
+    """Whether the engine answers and gets on with its work.
+
+    /health of vLLM 0.32 looks at a flag: an engine whose loop or GPU is stuck keeps it at 200 for hours (vLLM
+    issues 39863 and 45526). A script in the engine's own image looks at what it has computed, too.
+    """
+    path, body = LEAST_REQUEST[replica.task]
+    return core.ProbeArgs(
+        exec_=core.ExecActionArgs(
+            command=[
+                "python3",
+                "-I",
+                "-c",
+                PROGRESS_SCRIPT.read_text(encoding="utf-8"),
+                f"http://127.0.0.1:{ENGINE_PORT}",
+                "/tmp/progress.json",
+                str(replica.stuck_after_seconds),
+                path,
+                json.dumps({"model": replica.served_names[0], **body}),
+            ]
+        ),
+        period_seconds=period_seconds,
+        timeout_seconds=15,
+        failure_threshold=failure_threshold,
+        termination_grace_period_seconds=termination_grace_period_seconds,
     )
 
 

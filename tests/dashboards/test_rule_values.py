@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dashboards.rules import ScaledModel, Throughput
-from dashboards.signals import HOLD, QUEUE, TTFT_GUARD, WAKE, WORK
+from dashboards.signals import HOLD, QUEUE, STUCK, TTFT_GUARD, WAKE, WORK
 from tests.dashboards.promtool import OF_MODEL, Expected, arrivals, check, constant, engine, kubernetes
 from tests.dashboards.scaled_models import scaled_model
 
@@ -46,6 +46,14 @@ def all_triggers(at: str, value: float | None) -> list[Expected]:
 
 def test_idle_is_zero_from_the_first_scrape_on(rules_give: Check):
     rules_give(ONE_IDLE, *all_triggers("0s", 0), *all_triggers("10m", 0))
+
+
+def test_a_replica_that_has_requests_and_computes_nothing_is_stuck(rules_give: Check):
+    stuck, works = engine("a", running=constant(3)), engine("b", running=constant(3), prompt_tokens="0+9x60")
+    queues = engine("c", waiting=constant(1))
+    given = {**kubernetes(constant(3), constant(3)), **arrivals(constant(0)), **stuck, **works, **queues}
+    rules_give(given, Expected(STUCK, "1m", 0), Expected(STUCK, "10m", 2))
+    rules_give(ONE_IDLE, Expected(STUCK, "0s", 0), Expected(STUCK, "10m", 0))
 
 
 def test_asleep_is_zero(rules_give: Check):

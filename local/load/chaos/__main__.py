@@ -12,7 +12,7 @@ from rich.console import Console
 
 from local.fleet.api import KubeconfigError
 from local.load.chaos.experiment import Experiment, NotRecovered, longest
-from local.load.chaos.faults import faults
+from local.load.chaos.faults import Spared, faults
 from local.load.chaos.processes import NoProcess
 from local.load.chaos.report import document, markdown
 from local.load.run import Run, execute
@@ -59,7 +59,7 @@ def main() -> int:
             runs[:] = [run]
 
         uvloop.run(execute(scenario, target, remember, experiment))
-    except* (TargetError, StackError, DeployError, KubeconfigError, NotRecovered, NoProcess) as group:
+    except* (TargetError, StackError, DeployError, KubeconfigError, NotRecovered, NoProcess, Spared) as group:
         problems.extend(error for error in group.exceptions if isinstance(error, Exception))
     for problem in problems:
         console.print(f"[red]error[/red]: {problem}")

@@ -14,12 +14,10 @@ WARM_UP_SECONDS = 150.0
 """At most this long until the replicas have stopped changing."""
 
 STEADY_SECONDS = 20.0
-RECOVERY_SECONDS = 150.0
-"""After this a fault counts as not recovered, and the next one is not begun."""
 
 
 class NotRecovered(Exception):
-    """A fault did not heal in RECOVERY_SECONDS; what follows would measure its ruins."""
+    """A fault did not heal in its recovery_seconds; what follows would measure its ruins."""
 
 
 @dataclass
@@ -43,14 +41,16 @@ class Experiment:
             )
             if found.recovered is None:
                 raise NotRecovered(
-                    f"{fault.name}: not as before after {RECOVERY_SECONDS:.0f} s; "
+                    f"{fault.name}: not as before after {fault.recovery_seconds:.0f} s; "
                     "`make status` shows what is left"
                 )
 
 
 def longest(faults: Sequence[Fault]) -> float:
     """Seconds that an experiment takes at most."""
-    return WARM_UP_SECONDS + sum(fault.hold_seconds + RECOVERY_SECONDS + QUIET_SECONDS for fault in faults)
+    return WARM_UP_SECONDS + sum(
+        fault.hold_seconds + fault.recovery_seconds + QUIET_SECONDS for fault in faults
+    )
 
 
 async def _until_steady(run: Run) -> None:
@@ -78,7 +78,7 @@ async def _examine(run: Run, fault: Fault) -> Finding:
         undone = run.now
     absent: float | None = None
     quiet_since = undone
-    while run.now - undone < RECOVERY_SECONDS and run.now - quiet_since < QUIET_SECONDS:
+    while run.now - undone < fault.recovery_seconds and run.now - quiet_since < QUIET_SECONDS:
         await asyncio.sleep(SAMPLE_SECONDS)
         if not await asyncio.to_thread(fault.present):
             absent = run.now

@@ -7,7 +7,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import aiohttp
+
 from local.cluster.supervision import Supervisor
+from local.engine.faults import Fault as Ask
 from local.load.chaos import processes
 from local.load.chaos.staging import StagingFault
 from local.load.run import Run, surge
@@ -19,9 +22,22 @@ Undo = Callable[[], Awaitable[None]]
 RENAMED = "vllm:(num_requests_running|num_requests_waiting|num_requests_waiting_by_reason)"
 """Series that the rename takes away: those of the queue and of the work in the system."""
 
+RECOVERY_SECONDS = 150.0
+HANG_SECONDS = 420.0
+"""What a hang may take: two minutes until it is certain, one until liveness has seen it often enough, and a
+cold start."""
+
 LIMIT_SECONDS = 60.0
 SURGE = "surge"
 """Scenario that asks for more replicas than the pool may have machines."""
+
+
+POISON_STATUS = 502
+"""What the gateway says once two engines have broken off, without asking a third."""
+
+
+class Spared(Exception):
+    """A fault that was to break something did not."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +45,8 @@ class Fault:
     """One thing that goes wrong.
 
     hold_seconds: how long it lasts before it is undone; 0 for a kill. present: whether what was broken runs
-    again, asked once a second.
+    again, asked once a second. recovery_seconds: after this it counts as not recovered, and the next one is
+    not begun.
     """
 
     name: str
@@ -37,6 +54,7 @@ class Fault:
     hold_seconds: float
     inject: Callable[[Run], Awaitable[Undo | None]]
     present: Callable[[], bool]
+    recovery_seconds: float = RECOVERY_SECONDS
 
 
 def faults(blind_seconds: float) -> tuple[Fault, ...]:
@@ -44,6 +62,8 @@ def faults(blind_seconds: float) -> tuple[Fault, ...]:
     staging = StagingFault()
     return (
         Fault("engine", "kill -9 of one of the model's engines", 0, _kill_engine, _always),
+        Fault("poison", "a request that kills whichever engine computes it", 0, _poison, _always),
+        _hang(),
         _kill_part("karpenter", "Karpenter"),
         _kill_part("keda-operator", "the KEDA operator"),
         _kill_part("keda-adapter", "KEDA's metrics adapter"),
@@ -94,6 +114,35 @@ def _kill_part(program: str, title: str) -> Fault:
 async def _kill_engine(run: Run) -> None:
     pods = await _ready_pods(run, INFERENCE_NAMESPACE, run.scenario.model)
     processes.kill(processes.container(pods[-1]["metadata"]["uid"]))
+
+
+async def _poison(run: Run) -> None:
+    """Sends the request once, as a client that does not try again. Raises Spared if no engine died of it."""
+    body = {"model": run.scenario.model, "messages": [{"role": "user", "content": Ask.KILL.value.decode()}]}
+    url = f"{run.target.gateway}/v1/chat/completions"
+    async with (
+        aiohttp.ClientSession(headers=run.target.authorization) as session,
+        session.post(url, json=body) as response,
+    ):
+        if response.status != POISON_STATUS:
+            raise Spared(f"the request that kills engines got {response.status}, not {POISON_STATUS}")
+
+
+def _hang() -> Fault:
+    """The engine is gone once its own liveness probe has ended it; until then it hangs."""
+    hanging: list[int] = []
+
+    async def inject(run: Run) -> None:
+        pods = await _ready_pods(run, INFERENCE_NAMESPACE, run.scenario.model)
+        hanging[:] = [processes.container(pods[-1]["metadata"]["uid"])]
+        processes.hang(hanging[0])
+
+    def present() -> bool:
+        return not any(processes.runs(pid) for pid in hanging)
+
+    return Fault(
+        "hang", "an engine that hangs: 200 on /health, and no further step", 0, inject, present, HANG_SECONDS
+    )
 
 
 async def _kill_gateway(run: Run) -> None:

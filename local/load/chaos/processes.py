@@ -43,6 +43,19 @@ def container(pod_uid: str) -> int:
     return min(found)[1]
 
 
+def hang(pid: int) -> None:
+    """Makes an emulated engine take no further step."""
+    os.kill(pid, signal.SIGUSR1)
+
+
+def runs(pid: int) -> bool:
+    """Whether there is such a process, other than one that has ended and is not yet collected."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def kill(pid: int) -> None:
     """kill -9."""
     os.kill(pid, signal.SIGKILL)
