@@ -1,11 +1,11 @@
 """Whether an engine gets on with its work. Run by the kubelet in the engine's container, every few seconds.
 
-usage: progress.py URL STATE STUCK_SECONDS PATH BODY
+usage: progress.py URL STATE STUCK_SECONDS IDLE_SECONDS PATH BODY
 
-Exit status 0: it answers /health, and it has nothing to do or has computed something in the last
-STUCK_SECONDS. What it was seen to have computed is remembered in the file STATE. Before the script says no,
-it asks for the least that the engine can compute, BODY at PATH, so that a count that lags behind ends no
-engine that works.
+Exit status 0: it answers /health and gets on. If it has work and has computed nothing for STUCK_SECONDS, or
+has had none for IDLE_SECONDS (0: never), it is asked for the least that it can compute, BODY at PATH. vLLM
+sets its gauges after a step: an engine that is stuck before the first one shows no work, and one that works
+may show some for a while after. What it was seen to have computed is remembered in the file STATE.
 """
 
 import json
@@ -30,19 +30,21 @@ def sums(metrics: str) -> dict[str, float]:
     return found
 
 
-def stuck_for(state: str, done: float, busy: bool, now: float) -> float:
-    """Seconds for which it has been busy and computed nothing; notes what it has done now."""
+def silences(state: str, done: float, busy: bool, now: float) -> tuple[float, float]:
+    """Seconds for which nothing was computed, and for which it also had work; notes what it has done now."""
     try:
         with open(state, encoding="utf-8") as file:
             before = json.load(file)
     except (OSError, ValueError):
         before = None
     # A counter that is lower belongs to an engine that has started again.
-    if before is not None and busy and done == before["done"] and now >= before["since"]:
-        return now - before["since"]
+    if before is None or done != before["done"] or now < before["since"]:
+        before = {"done": done, "since": now, "busy_since": None}
+    since, busy_since = before["since"], before["busy_since"]
+    busy_since = None if not busy else now if busy_since is None else busy_since
     with open(state, "w", encoding="utf-8") as file:
-        json.dump({"done": done, "since": now}, file)
-    return 0.0
+        json.dump({"done": done, "since": since, "busy_since": busy_since}, file)
+    return now - since, 0.0 if busy_since is None else now - busy_since
 
 
 def get(url: str, timeout: float, body: str | None = None) -> str:
@@ -52,7 +54,7 @@ def get(url: str, timeout: float, body: str | None = None) -> str:
         return reply.read().decode()
 
 
-def main(url: str, state: str, stuck_seconds: str, path: str, body: str) -> str | None:
+def main(url: str, state: str, stuck_seconds: str, idle_seconds: str, path: str, body: str) -> str | None:
     """What is wrong, if anything."""
     try:
         get(f"{url}/health", LOOK_SECONDS)
@@ -60,13 +62,14 @@ def main(url: str, state: str, stuck_seconds: str, path: str, body: str) -> str 
     except OSError as error:
         return f"no answer: {error}"
     busy = sum(found.get(name, 0.0) for name in WORK) > 0
-    silence = stuck_for(state, sum(found.get(name, 0.0) for name in DONE), busy, time.time())
-    if silence < float(stuck_seconds):
+    silent, stuck = silences(state, sum(found.get(name, 0.0) for name in DONE), busy, time.time())
+    idle = float(idle_seconds)
+    if stuck < float(stuck_seconds) and (idle == 0 or silent < idle):
         return None
     try:
         get(f"{url}{path}", PATIENCE_SECONDS, body)
     except OSError as error:
-        return f"busy, and nothing computed for {silence:.0f} s; a request of one token: {error}"
+        return f"nothing computed for {silent:.0f} s; the least that was asked for: {error}"
     return None
 
 

@@ -62,6 +62,10 @@ MAX_PROMPTS = 1024
 NO_DOMAIN = "send-media-as-data-urls.invalid"
 """What --allowed-media-domains has where a stack allows none. The name can never exist (RFC 2606), and vLLM
 0.32 repeats it to the client: "The URL must be from one of the allowed domains: ['send-media-as-...']"."""
+IDLE_SECONDS = 300
+"""After so long without work, an engine that generates is asked for one token, to see that it still can.
+Others are not: what they have computed is what scales them, and they would not fall asleep."""
+
 PROGRESS_SCRIPT = Path(__file__).parent.parent / "data" / "progress.py"
 
 DISK_GIB = SCRATCH_GIB + 2
@@ -285,6 +289,7 @@ def _progress_probe(
                 f"http://127.0.0.1:{ENGINE_PORT}",
                 "/tmp/progress.json",
                 str(replica.stuck_after_seconds),
+                str(max(IDLE_SECONDS, replica.stuck_after_seconds) if replica.task == "generate" else 0),
                 path,
                 json.dumps({"model": replica.served_names[0], **body}),
             ]

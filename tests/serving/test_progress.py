@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from serving.engines.vllm import LEAST_REQUEST, container
+from serving.engines.vllm import IDLE_SECONDS, LEAST_REQUEST, container
 from serving.names import ENGINE_PORT
 from serving.replica import PRE_STOP_SECONDS, SHUTDOWN_MARGIN_SECONDS
 from serving.served import Task
@@ -24,6 +24,7 @@ from tests.listening import listening
 from tests.serving.contracts import small_replica
 
 STUCK_SECONDS = 0.5
+IDLE = 3.0
 
 
 @dataclass
@@ -93,6 +94,7 @@ def probe(engine: StandIn, folder: Path, task: Task = "generate") -> subprocess.
         f"http://127.0.0.1:{ENGINE_PORT}": f"http://127.0.0.1:{engine.port}",
         "/tmp/progress.json": str(folder / "progress.json"),
         "1": str(STUCK_SECONDS),
+        str(IDLE_SECONDS): str(IDLE),
         "python3": sys.executable,
     }
     return subprocess.run(
@@ -136,6 +138,27 @@ def test_a_busy_engine_that_computes_nothing_is_not(tmp_path: Path, kind: str):
         # It starts again with its counters at 0.
         engine.answers, engine.tokens = True, -1000
         assert healthy(engine, tmp_path)
+
+
+def test_an_engine_that_got_stuck_while_it_had_nothing_to_do_is_found(tmp_path: Path):
+    with serving() as engine:
+        engine.answers = False
+        assert healthy(engine, tmp_path)
+        time.sleep(IDLE)
+        assert not healthy(engine, tmp_path)
+        engine.answers = True
+        assert healthy(engine, tmp_path)
+        asked = len(engine.asked)
+        assert healthy(engine, tmp_path)
+        assert len(engine.asked) == asked
+
+
+def test_what_is_scaled_by_what_it_computes_is_asked_nothing_while_idle(tmp_path: Path):
+    with serving() as engine:
+        for _ in range(2):
+            assert probe(engine, tmp_path, "embed").returncode == 0
+            time.sleep(IDLE)
+        assert not engine.asked
 
 
 def test_a_gauge_that_lags_behind_ends_no_engine_that_computes(tmp_path: Path):

@@ -23,9 +23,9 @@ RENAMED = "vllm:(num_requests_running|num_requests_waiting|num_requests_waiting_
 """Series that the rename takes away: those of the queue and of the work in the system."""
 
 RECOVERY_SECONDS = 150.0
-HANG_SECONDS = 420.0
-"""What a hang may take: two minutes until it is certain, one until liveness has seen it often enough, and a
-cold start."""
+HANG_SECONDS = 600.0
+"""What a hang may take: five minutes until an engine that shows no work is asked for a token, one until
+liveness has seen it fail often enough, and a cold start."""
 
 LIMIT_SECONDS = 60.0
 SURGE = "surge"
