@@ -10,6 +10,7 @@ import asyncio
 import http.client
 import json
 import random
+import socket
 import threading
 import urllib.request
 from collections import Counter
@@ -57,6 +58,7 @@ class Engines:
         self.seen: dict[str, list[tuple[int, str]]] = {}
         self._loop = asyncio.new_event_loop()
         self._by_port: dict[int, asyncio.Server] = {}
+        self._refusing: list[socket.socket] = []
         self._thread = threading.Thread(target=self._loop.run_forever)
 
     def __enter__(self) -> Engines:
@@ -72,6 +74,8 @@ class Engines:
     async def _close(self) -> None:
         for server in self._by_port.values():
             server.close()
+        for refusing in self._refusing:
+            refusing.close()
         others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         for task in others:
             task.cancel()
@@ -91,11 +95,14 @@ class Engines:
             finally:
                 writer.close()
 
+        if kind == "refuses":
+            # Bound and not listening: a port that was free could become another program's.
+            self._refusing.append(socket.socket())
+            self._refusing[-1].bind(("127.0.0.1", 0))
+            return int(self._refusing[-1].getsockname()[1])
         server = await asyncio.start_server(take, "127.0.0.1", 0)
         port: int = server.sockets[0].getsockname()[1]
         self._by_port[port] = server
-        if kind == "refuses":
-            server.close()
         return port
 
     async def _answer(
