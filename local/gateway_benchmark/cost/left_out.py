@@ -90,30 +90,70 @@ def _run_only(document: dict[str, Any], script: str) -> None:
     source["inline_string"] = script
 
 
+def _without_token(document: dict[str, Any]) -> None:
+    without_filters("token", "claims", "model_list", "models")(document)
+    for item in objects(document):
+        # Without its script the list of models is an error, and the gateway never taken for ready.
+        if item.get("direct_response", {}).get("status") == 500:
+            item["direct_response"]["status"] = 200
+
+
 def _without_time_limits(document: dict[str, Any]) -> None:
     for key in ("request_headers_timeout", "request_timeout"):
         del manager(document)[key]
 
 
-def _without_stuck_readers(document: dict[str, Any]) -> None:
+def _without_idle_limit(document: dict[str, Any]) -> None:
+    del manager(document)["common_http_protocol_options"]["idle_timeout"]
+
+
+def _without_socket_options(document: dict[str, Any]) -> None:
     del listener(document)["socket_options"]
 
 
+def _without_log(name: str) -> Change:
+    def change(document: dict[str, Any]) -> None:
+        logs = manager(document)["access_log"]
+        if name not in {log["name"] for log in logs}:
+            raise ServerError(f"the gateway has no access log called {name}")
+        logs[:] = [log for log in logs if log["name"] != name]
+
+    return change
+
+
+def _all_of(*changes: Change) -> Change:
+    def change(document: dict[str, Any]) -> None:
+        for each in changes:
+            each(document)
+
+    return change
+
+
 LEFT_OUT: Mapping[str, Change] = {
-    "token and rights": without_filters("token", "claims", "model_list", "models"),
+    "token, claims and rights": _without_token,
     "claims, revoked tokens": without_filters("claims"),
     "rights per model": without_filters("models"),
     "rate of a team": without_filters("team_limit"),
-    "bytes of a team": without_filters("upload_limit"),
+    "announced bytes of a team": without_filters("upload_limit"),
+    "unannounced bytes of a team": without_filters("unannounced_bodies"),
     "reading of bodies": _without_reading_the_body,
-    "count of arrivals": without_filters("arrivals"),
     "reading of answers": _without_reading_answers,
     "collector's pace": _without_collectors_pace,
-    "access log": without_setting("access_log"),
-    "tries": without_setting("retry_policy"),
+    "count of arrivals": without_filters("arrivals"),
+    "headers for engines": without_filters("envoy.filters.http.header_mutation"),
+    "ids of clients": _all_of(
+        without_filters("envoy.filters.http.header_to_metadata"),
+        without_setting("early_header_mutation_extensions"),
+    ),
+    "two budgets of tries": _all_of(
+        without_setting("upstream_http_filters"), without_setting("retry_policy")
+    ),
+    "access log": _without_log("envoy.access_loggers.stdout"),
+    "count of unanswered requests": _without_log("envoy.access_loggers.stats"),
     "replicas left out": without_setting("outlier_detection"),
-    "limits of memory and connections": without_setting("overload_manager"),
+    "memory and connections": without_setting("overload_manager"),
     "time limits of requests": _without_time_limits,
-    "clients that take nothing": _without_stuck_readers,
+    "time limit of idle connections": _without_idle_limit,
+    "dead and stuck clients": _without_socket_options,
 }
 """What it is for an operator, and how it is taken out."""
