@@ -2,8 +2,7 @@
 
 Each Lua filter costs every request 3 to 4 us of CPU time for each direction that it looks at, and has a heap
 of its own to collect. So there is one, where requests need it; answers pass it after all that could change
-them. The collector's pace (collector.lua) is that heap's, and so all scripts': at LuaJIT's default it took
-7 us of a request.
+them. What these scripts share is the pace of that heap's collector (collector.lua).
 
 Routes that are answered by the headers alone switch the filter off (request_body.uncollected()): the
 gateway's own answers need no script.
