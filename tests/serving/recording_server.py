@@ -28,6 +28,11 @@ class Received:
     def header(self, name: str) -> str | None:
         return next((value for found, value in self.headers if found == name), None)
 
+    @property
+    def is_check(self) -> bool:
+        """Whether the gateway asks if the engine is alive. No client's User-Agent reaches an engine."""
+        return (self.method, self.header("user-agent")) == ("HEAD", "Envoy/HC")
+
 
 @dataclass
 class Recorder:
@@ -79,7 +84,11 @@ def _handler(recorder: Recorder):
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             while True:
-                recorder.requests.append(await _request(reader))
+                request = await _request(reader)
+                if request.is_check:
+                    writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+                    continue
+                recorder.requests.append(request)
                 answer = recorder.answer
                 head = f"content-type: application/json\r\ncontent-length: {len(answer)}"
                 writer.write(f"HTTP/1.1 200 OK\r\n{head}\r\n\r\n".encode())
