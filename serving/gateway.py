@@ -15,7 +15,7 @@ from serving.envoy.authentication import Authentication
 from serving.envoy.bootstrap import bootstrap
 from serving.envoy.documents import BOOTSTRAP_FOLDER, CONFIG_FOLDER, to_yaml
 from serving.envoy.listeners import ADMIN_PORT, HTTP_PORT, HTTPS_PORT, METRICS_PORT
-from serving.envoy.memory import MEMORY_MIB
+from serving.envoy.memory import MEMORY_MIB, WORKER_THREADS
 from serving.envoy.rate_limit import RateLimits
 from serving.envoy.tls import CERTIFICATE_FOLDER
 from serving.envoy.watched import watched_documents
@@ -45,9 +45,6 @@ DRAIN_MINIMUM_SECONDS = 10
 """How long a leaving pod still takes requests: load balancers need a few seconds to drop it."""
 
 SHUTDOWN_MARGIN_SECONDS = 10
-
-WORKER_THREADS = 2
-"""Threads of a pod. It asks for half a core and may use more, which a second thread can take."""
 
 
 @dataclass

@@ -9,6 +9,10 @@ from typing import Literal
 Task = Literal["generate", "embed", "rerank"]
 
 
+TEAM_SHARE_OF_MODEL = 0.8
+"""Unless a stack says otherwise: a team that is alone loses little, and the others always find a place."""
+
+
 @dataclass(frozen=True)
 class CanaryRoute:
     """The Service with another revision of a model, and the per cent of requests that go there."""
@@ -28,6 +32,7 @@ class ServedModel:
     most_sequences: what one replica computes and queues together; more in one request are refused with 400,
     because no replica could ever take them. None leaves it to the engine.
     first_byte_seconds: how long a replica may take from a whole request to the first byte of its answer.
+    team_share: part of these that one team may hold.
     max_model_len: tokens of prompt and reply together, which clients size their context by.
     root: what is served, a Hugging Face id. adapter_roots: the same of its adapters, by name.
     """
@@ -41,6 +46,7 @@ class ServedModel:
     max_in_flight: int = 1024
     most_sequences: int | None = None
     first_byte_seconds: int = 3600
+    team_share: float = TEAM_SHARE_OF_MODEL
     max_model_len: int | None = None
     root: str | None = None
     adapter_roots: Mapping[str, str] = field(default_factory=dict[str, str])

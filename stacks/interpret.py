@@ -115,6 +115,7 @@ def served_models(stack: Stack) -> tuple[ServedModel, ...]:
             most_sequences=capacity_of(model, stack.pool(model.node_pool).accelerator).max_num_seqs
             + model.max_queued_requests,
             first_byte_seconds=first_byte_seconds(model, stack),
+            team_share=stack.gateway.rate_limit.share_of_model,
             max_model_len=model.max_model_len,
             root=model.model,
             adapter_roots={adapter.name: adapter.source for adapter in model.adapters},

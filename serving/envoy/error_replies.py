@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from serving.envoy.authentication import CLAIMS, TOKEN_METADATA
 from serving.envoy.documents import Document, typed
-from serving.envoy.metadata import METADATA, MODEL, OVER_SHARE
+from serving.envoy.metadata import METADATA, MODEL, OVER_PLACES, OVER_SHARE
 from serving.envoy.paths import MODELS_PATH
 from serving.envoy.request_id import made_up_id
 from serving.envoy.tries import FULL, LOOK, LOOKED_AT, OUTCOME
@@ -113,6 +113,14 @@ def error_replies() -> Document:
                 "invalid_request_error",
                 "request_too_large",
                 "The request body is too large.",
+            ),
+            _reply(
+                _known(429, METADATA, OVER_PLACES),
+                "rate_limit_error",
+                "concurrency_limit_exceeded",
+                f"The team of this token has as many requests waiting or running at model {model} as it may. "
+                f"Send the next one when one is answered, or try again in {RETRY_AFTER_SECONDS} s.",
+                retry_after=RETRY_AFTER_SECONDS,
             ),
             _reply(
                 _known(429, METADATA, OVER_SHARE),

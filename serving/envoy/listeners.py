@@ -90,6 +90,8 @@ def _listener(name: str, port: int, filter_chain: Document) -> Document:
         "config.listener.v3.Listener",
         name=name,
         address=socket_address("0.0.0.0", port),
+        # Each thread counts a team's requests by itself (places.py): connections are spread evenly over them.
+        connection_balance_config={"exact_balance": {}},
         socket_options=[_stuck_readers(), *_keepalive()],
         # What one connection may buffer; request bodies have their own limit below.
         per_connection_buffer_limit_bytes=32 * 1024,

@@ -24,6 +24,9 @@ PROBLEM = "problem"
 OVER_SHARE = "over_share"
 """Set where the team's bodies of no announced length fill their share (unannounced_bodies.py)."""
 
+OVER_PLACES = "over_places"
+"""Set where the team has all the requests in flight that it may; its value is how many (places.py)."""
+
 SET_FILTER_STATE = "extensions.filters.http.set_filter_state.v3.Config"
 
 

@@ -41,6 +41,7 @@ from serving.envoy.metadata import (
 from serving.envoy.model_list import model_list
 from serving.envoy.outcomes import MODEL_HEADER
 from serving.envoy.paths import DOES, MODELS_PATH, REFUSED_FAMILIES, TASK_PATHS, all_paths, any_of
+from serving.envoy.places import places
 from serving.envoy.request_body import uncollected
 from serving.envoy.unannounced_bodies import counted_by_arrival
 from serving.served import ServedModel
@@ -71,6 +72,7 @@ def route_configuration(
                     "include_request_attempt_count": True,
                     # A request can be sent again only while its body is kept; all of it is.
                     "request_body_buffer_limit": max_request_bytes,
+                    "typed_per_filter_config": places(models),
                     "matcher": {
                         "matcher_list": {
                             "matchers": [

@@ -1,4 +1,5 @@
-"""The one filter that runs the gateway's scripts: the readers of a request's body and of its answer.
+"""The one filter that runs the gateway's scripts: the readers of a request's body and of its answer, and
+the count of a team's requests in flight.
 
 Each Lua filter costs every request 3 to 4 us of CPU time for each direction that it looks at, and has a heap
 of its own to collect. So there is one, where requests need it; answers pass it after all that could change
@@ -13,6 +14,7 @@ from __future__ import annotations
 from serving.envoy.answer_tokens import answers_script
 from serving.envoy.documents import Document
 from serving.envoy.lua import DATA, joined, lua_filter
+from serving.envoy.places import places_script
 from serving.envoy.request_body import FILTER, body_script
 
 COLLECTOR_SCRIPT = DATA / "collector.lua"
@@ -21,4 +23,4 @@ COLLECTOR_SCRIPT = DATA / "collector.lua"
 def scripts_filter() -> Document:
     """The filter for the listener: after the one that collects the body, before those that need `model`."""
     collector = COLLECTOR_SCRIPT.read_text(encoding="utf-8")
-    return lua_filter(FILTER, joined(collector, body_script(), answers_script()))
+    return lua_filter(FILTER, joined(collector, body_script(), places_script(), answers_script()))

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from serving.served import TEAM_SHARE_OF_MODEL
 from stacks.config.section import NAME_RULE, Name, Section
 
 TokenId = Annotated[
@@ -50,6 +51,14 @@ class RateLimit(Rate, frozen=True):
 
     teams: dict[Name, Rate] = Field(
         default={}, description=f"limits of single teams in place of the common one; {NAME_RULE}"
+    )
+    share_of_model: float = Field(
+        default=TEAM_SHARE_OF_MODEL,
+        gt=0,
+        le=1,
+        allow_inf_nan=False,
+        description="part of the requests that may wait or run at a model which one team may have at once, "
+        "above 0; 1 is no bound of its own",
     )
 
 

@@ -15,6 +15,7 @@ from serving.envoy.answer_tokens import answers_script
 from serving.envoy.lua import joined
 from serving.envoy.metadata import METADATA
 from serving.envoy.metadata import MODEL as MODEL_KEY
+from serving.envoy.places import places_script
 from serving.envoy.request_body import FILTER, body_script
 from serving.envoy.scripts import COLLECTOR_SCRIPT
 
@@ -56,7 +57,7 @@ def without_setting(*keys: str) -> Change:
 
 def _without_reading_the_body(document: dict[str, Any]) -> None:
     """Bodies are still collected; the model is a constant, because routes need one."""
-    _run_only(document, joined(_collector(), answers_script()))
+    _run_only(document, joined(_collector(), places_script(), answers_script()))
     constant = {"metadata_namespace": METADATA, "key": MODEL_KEY, "value": MODEL}
     http_filters(document).insert(
         0,
@@ -71,11 +72,15 @@ def _without_reading_the_body(document: dict[str, Any]) -> None:
 
 
 def _without_reading_answers(document: dict[str, Any]) -> None:
-    _run_only(document, joined(_collector(), body_script()))
+    _run_only(document, joined(_collector(), body_script(), places_script()))
+
+
+def _without_places(document: dict[str, Any]) -> None:
+    _run_only(document, joined(_collector(), body_script(), answers_script()))
 
 
 def _without_collectors_pace(document: dict[str, Any]) -> None:
-    _run_only(document, joined(body_script(), answers_script()))
+    _run_only(document, joined(body_script(), places_script(), answers_script()))
 
 
 def _collector() -> str:
@@ -136,6 +141,7 @@ LEFT_OUT: Mapping[str, Change] = {
     "rate of a team": without_filters("team_limit"),
     "announced bytes of a team": without_filters("upload_limit"),
     "unannounced bytes of a team": without_filters("unannounced_bodies"),
+    "places of a team": _without_places,
     "reading of bodies": _without_reading_the_body,
     "reading of answers": _without_reading_answers,
     "collector's pace": _without_collectors_pace,
