@@ -26,7 +26,7 @@ def answering(**changes: Any) -> dict[str, Any]:
     for model in values["models"]:
         model.setdefault("revision", REVISION)
     large.setdefault("revision", REVISION)
-    for field in ("quantization", "max_output_tokens", "max_num_seqs"):
+    for field in ("quantization", "max_output_tokens", "max_num_seqs", "reasoning"):
         small.pop(field, None)
     small.update({"revision": REVISION, "max_model_len": 8192, **EMBED, **changes})
     small["slo"] = {"ttft": {"seconds": 0.5, "objective": 0.99}, "availability": 0.999}
