@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help toolchain up status startup down env key token plan plan-diff check load chaos cases gateway-bench \
-  gateway-cost affinity-bench test test-unit test-vllm bench lint lock golden openapi schema pin-images refresh-prices
+  gateway-cost affinity-bench fuzz test test-unit test-vllm bench lint lock golden openapi schema pin-images refresh-prices
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -95,6 +95,10 @@ test: lint toolchain ## everything, on a real control plane of its own
 
 test-unit: $(VENV)/all.stamp ## no cluster and no load: what to run while writing
 	@$(BIN)/python -m pytest -m "not cluster and not traffic" --numprocesses logical --dist worksteal
+
+fuzz: $(VENV)/all.stamp ## opt-in, 10 minutes: odd requests to the gateway in long runs; LLM_PLATFORM_FUZZ_SEED repeats one
+	@LLM_PLATFORM_FUZZ_EXAMPLES=15000 $(BIN)/python -m pytest -s tests/serving/test_gateway_fuzz.py \
+	  tests/serving/test_slow_clients.py tests/serving/fuzz/campaign.py
 
 test-vllm: $(VENV)/all.stamp ## opt-in, 6 GB once: the emulator against real vLLM 0.32 and 0.33 (VLLM=0.33: one)
 	@$(BIN)/python -m local.engine.comparison $(addprefix --release ,$(VLLM))

@@ -124,6 +124,7 @@ def test_a_busy_engine_that_computes_is_healthy_and_is_asked_nothing(tmp_path: P
         assert not engine.asked
 
 
+@pytest.mark.traffic
 @pytest.mark.parametrize("kind", ["running", "waiting"])
 def test_a_busy_engine_that_computes_nothing_is_not(tmp_path: Path, kind: str):
     with serving() as engine:
@@ -140,6 +141,7 @@ def test_a_busy_engine_that_computes_nothing_is_not(tmp_path: Path, kind: str):
         assert healthy(engine, tmp_path)
 
 
+@pytest.mark.traffic
 def test_an_engine_that_got_stuck_while_it_had_nothing_to_do_is_found(tmp_path: Path):
     with serving() as engine:
         engine.answers = False
@@ -153,6 +155,7 @@ def test_an_engine_that_got_stuck_while_it_had_nothing_to_do_is_found(tmp_path: 
         assert len(engine.asked) == asked
 
 
+@pytest.mark.traffic
 def test_what_is_scaled_by_what_it_computes_is_asked_nothing_while_idle(tmp_path: Path):
     with serving() as engine:
         for _ in range(2):

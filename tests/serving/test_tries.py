@@ -243,6 +243,7 @@ def gateway_before(folder: Path, engines: Engines, drawn: Sequence[Drawn]) -> It
 MODELS = 120
 
 
+@pytest.mark.traffic
 def test_two_budgets_in_every_order_of_causes(tmp_path: Path, engines: Engines):
     chance = random.Random(11)
     drawn = [draw(number, chance) for number in range(MODELS)]
