@@ -130,7 +130,9 @@ def arguments(replica: Replica) -> list[str]:
 
 def _lora_module(adapter: Adapter) -> str:
     """In JSON: the shorter name=path knows no commas."""
-    return json.dumps({"name": adapter.name, "path": adapter_path(adapter.name)})
+    return json.dumps(
+        {"name": adapter.name, "path": adapter_path(adapter.name, adapter.source, adapter.revision)}
+    )
 
 
 def _task_flags(replica: Replica) -> dict[str, str]:

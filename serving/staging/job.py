@@ -17,7 +17,7 @@ from serving.images import image
 from serving.job_program import JobProgram, fingerprint
 from serving.names import STAGING, STORE_LABEL, labels
 from serving.replica import Replica
-from serving.staging.layout import MODEL_PATH, MOUNT, adapter_path
+from serving.staging.layout import MODEL_PATH, MOUNT, adapter_folder, adapter_path
 from serving.staging.sources import Claim, Hub, Image, ObjectStore
 from serving.staging.volumes import MODEL_VOLUME, claimed, read_only_mount, staged_claim
 
@@ -44,6 +44,9 @@ BESIDES_TRANSFER_SECONDS = 600
 
 ADAPTER_GIB = 2
 """Room for one adapter: rank 64 on every linear layer of a 70B model takes 1.7 GiB in 16 bits."""
+
+ADAPTER_REVISIONS = 3
+"""So many of each are on a claim at once: the one before, the one that is staged, and one to be removed."""
 
 ROOM = 1.1
 """Tokenizer, index and file system beside the weights."""
@@ -75,7 +78,15 @@ def items(replica: Replica) -> list[dict[str, str]]:
         case Image():
             pass
     found += [
-        _item(adapter_path(adapter.name), adapter.source, adapter.revision, "hub")
+        {
+            **_item(
+                adapter_path(adapter.name, adapter.source, adapter.revision),
+                adapter.source,
+                adapter.revision,
+                "hub",
+            ),
+            "revisions": adapter_folder(adapter.name),
+        }
         for adapter in replica.adapters
     ]
     return found
@@ -104,7 +115,7 @@ def deadline_seconds(replica: Replica) -> int:
 def claim_spec(replica: Replica, storage: WeightsStorage) -> k8s.core.v1.PersistentVolumeClaimSpecArgs:
     """Spec of the claim that the Job fills."""
     copied = replica.model.download_gib if isinstance(replica.weights.source, Hub | ObjectStore) else 0.0
-    size = ceil((copied + ADAPTER_GIB * len(replica.adapters)) * ROOM) + 1
+    size = ceil((copied + ADAPTER_GIB * ADAPTER_REVISIONS * len(replica.adapters)) * ROOM) + 1
     return core.PersistentVolumeClaimSpecArgs(
         access_modes=[storage.access_mode],
         storage_class_name=storage.storage_class,

@@ -9,7 +9,7 @@ MOUNT = "/weights"
 
 MODEL_FOLDER = "model"
 ADAPTERS_FOLDER = "adapters"
-"""Folders of the volume: the model's own files, and one folder for each adapter."""
+"""Folders of the volume: the model's own files, and a folder for each adapter with one for each revision."""
 
 MODEL_PATH = f"{MOUNT}/{MODEL_FOLDER}"
 """What `vllm serve` is given: the folder is one revision, so no other needs to be named."""
@@ -26,8 +26,8 @@ STAGING = ".partial"
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-def adapter_path(name: str) -> str:
-    """Path of an adapter in the engine's container.
+def adapter_folder(name: str) -> str:
+    """Path of an adapter's revisions in the engine's container.
 
     A name may hold characters that mean something in a path; it then gets a hash, so that no two names meet.
     """
@@ -35,3 +35,11 @@ def adapter_path(name: str) -> str:
         return f"{ADAPTERS_PATH}/{name}"
     readable = re.sub(r"[^A-Za-z0-9._-]", "-", name)
     return f"{ADAPTERS_PATH}/{readable}.{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def adapter_path(name: str, source: str, revision: str) -> str:
+    """Path of one revision of an adapter.
+
+    A folder of its own: a replica of the revision before may start while this one is staged.
+    """
+    return f"{adapter_folder(name)}/{hashlib.sha256(f'{source}@{revision}'.encode()).hexdigest()[:12]}"

@@ -5,7 +5,8 @@ checks every file and downloads none that is right. Prints its progress; on fail
 wrong. Exits with 1 where trying again cannot help, and with 2 where it may. One stager at a time works on a
 folder; another waits.
 
-STAGE_ITEMS     list of {"folder", "id", "revision", "source"}, one for the model and one for each adapter.
+STAGE_ITEMS     list of {"folder", "id", "revision", "source"}, one for the model and one for each adapter,
+                which has "revisions", too: the folder with one folder for each of its revisions.
                 source "hub" is downloaded; another names where the files came from, is expected to be there
                 and is checked against its SHA256SUMS. To pvc:// nothing is written: it is somebody else's.
 STAGE_PATIENCE_SECONDS
@@ -43,6 +44,7 @@ from .files import (
 )
 from .folder import verified
 from .hub import Repository
+from .superseded import remove_superseded
 
 HUB = "hub"
 SOMEBODY_ELSES = "pvc://"
@@ -68,6 +70,9 @@ def main() -> int:
         with alone(ours, patience):
             for item in items:
                 stage(Path(item["folder"]), item)
+            for item in items:
+                if "revisions" in item:
+                    remove_superseded(Path(item["revisions"]), Path(item["folder"]))
     except Refused as refusal:
         return _failed(f"{refusal}", FINAL)
     except Interrupted as interruption:

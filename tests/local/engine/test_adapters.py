@@ -137,7 +137,7 @@ def test_the_programs_flags_are_understood(tmp_path: Path):
     assert (parsed.max_lora_rank, parsed.max_loras) == (32, 2)
     for module in parsed.lora_modules:
         path = Path(json.loads(module)["path"])
-        path.mkdir()
+        path.mkdir(parents=True)
         (path / "adapter_config.json").write_text('{"r": 24}')
     found = adapter_settings(parsed, NAMES)
     assert found is not None

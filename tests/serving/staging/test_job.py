@@ -63,10 +63,11 @@ def test_the_hub_is_staged_into_a_claim_of_the_revision():
     assert json.loads(environment(replica)["STAGE_ITEMS"]) == [
         {"folder": "/weights/model", "id": HUB.repository, "revision": HUB.revision, "source": "hub"},
         {
-            "folder": adapter_path("polite"),
+            "folder": adapter_path("polite", POLITE.source, POLITE.revision),
             "id": POLITE.source,
             "revision": POLITE.revision,
             "source": "hub",
+            "revisions": "/weights/adapters/polite",
         },
     ]
     assert claims(pod(replica).volumes) == {"staged": "weights-chat-b968826d"}

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.staging.layout import ADAPTERS_PATH, adapter_path
+from serving.staging.layout import ADAPTERS_PATH, adapter_folder, adapter_path
 from serving.staging.sources import Claim, Hub, Image, ObjectStore, Source, SourceError, Weights, parse
 
 MODEL = "Qwen/Qwen3-8B"
@@ -76,6 +78,13 @@ def test_names_tell_models_and_what_pins_them():
     )
 )
 def test_no_adapter_leaves_its_folder_or_takes_anothers(names: list[str]):
-    paths = [adapter_path(name) for name in names]
-    assert len(set(paths)) == len(names)
-    assert all(path.rpartition("/")[0] == ADAPTERS_PATH for path in paths)
+    folders = [adapter_folder(name) for name in names]
+    assert len(set(folders)) == len(names)
+    assert all(folder.rpartition("/")[0] == ADAPTERS_PATH for folder in folders)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["a", "a/b", "../x", "."]), st.text(max_size=8)), unique=True))
+def test_no_two_revisions_of_an_adapter_share_a_folder(revisions: list[tuple[str, str]]):
+    paths = [adapter_path("polite", source, revision) for source, revision in revisions]
+    assert len(set(paths)) == len(revisions)
+    assert all(re.fullmatch(r"/weights/adapters/polite/[0-9a-f]{12}", path) for path in paths)
