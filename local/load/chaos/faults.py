@@ -12,6 +12,7 @@ import aiohttp
 from local.cluster.supervision import Supervisor
 from local.engine.faults import Fault as Ask
 from local.load.chaos import processes
+from local.load.chaos.connections import CONNECTIONS, hold_idle_connections
 from local.load.chaos.staging import StagingFault
 from local.load.run import Run, surge
 from local.load.scenario import load_scenario
@@ -23,11 +24,16 @@ RENAMED = "vllm:(num_requests_running|num_requests_waiting|num_requests_waiting_
 """Series that the rename takes away: those of the queue and of the work in the system."""
 
 RECOVERY_SECONDS = 150.0
-HANG_SECONDS = 600.0
+HANG_SECONDS = 540.0
 """What a hang may take: five minutes until an engine that shows no work is asked for a token, one until
 liveness has seen it fail often enough, and a cold start."""
 
 LIMIT_SECONDS = 60.0
+IDLE_SECONDS = 60.0
+IDLE_RECOVERY_SECONDS = 30.0
+"""Nothing has to start again when the connections are closed."""
+
+BLIND_BURST_SECONDS = 60.0
 SURGE = "surge"
 """Scenario that asks for more replicas than the pool may have machines."""
 
@@ -89,6 +95,21 @@ def faults(blind_seconds: float) -> tuple[Fault, ...]:
             LIMIT_SECONDS,
             _limit_pool,
             _always,
+        ),
+        Fault(
+            "idle-connections",
+            f"{CONNECTIONS} connections to the gateway that say nothing, for {IDLE_SECONDS:g} s",
+            IDLE_SECONDS,
+            hold_idle_connections,
+            _always,
+            IDLE_RECOVERY_SECONDS,
+        ),
+        Fault(
+            "blind-burst",
+            f"Prometheus stopped for {BLIND_BURST_SECONDS:g} s, while a surge asks for more",
+            BLIND_BURST_SECONDS,
+            _stop_prometheus_in_a_surge,
+            lambda: processes.is_supervised("prometheus"),
         ),
         Fault(
             "no-metrics",
@@ -169,6 +190,17 @@ async def _stop_prometheus(run: Run) -> Undo:
 
     async def undo() -> None:
         await asyncio.to_thread(supervisor.start, "prometheus")
+
+    return undo
+
+
+async def _stop_prometheus_in_a_surge(run: Run) -> Undo:
+    start = await _stop_prometheus(run)
+    more = asyncio.create_task(surge(run, load_scenario(SURGE)))
+
+    async def undo() -> None:
+        await start()
+        await more
 
     return undo
 
