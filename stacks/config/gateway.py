@@ -78,13 +78,17 @@ class Public(Section, frozen=True):
     )
 
 
+ORIGIN_RULE = (
+    "scheme, host and port (unless it is the scheme's own) of a web page as its browser says them, such as "
+    "https://app.example.com: lower case, no path, no slash at the end, no *"
+)
+
 Origin = Annotated[
     str,
     Field(
         pattern=r"^https?://([a-z0-9]([-a-z0-9]*[a-z0-9])?\.)*[a-z0-9]([-a-z0-9]*[a-z0-9])?(:[1-9][0-9]{0,4})?$",
         max_length=268,
-        description="scheme, host and port (unless it is the scheme's own) of a web page as its browser says "
-        "them, such as https://app.example.com: no path, no slash at the end, no *",
+        description=ORIGIN_RULE,
     ),
 ]
 
@@ -93,7 +97,7 @@ class Cors(Section, frozen=True):
     """Which web pages may ask the gateway from a browser. A token that a page holds is its users' to read."""
 
     allowed_origins: tuple[Origin, ...] = Field(
-        min_length=1, strict=False, description="origins of these pages, at least one"
+        min_length=1, strict=False, description=f"at least one; each the {ORIGIN_RULE}"
     )
 
 

@@ -145,7 +145,8 @@ class Model(Section, frozen=True):
         default=(),
         strict=False,
         description="domains from which the engine may fetch images, sounds and films that a request names "
-        "by address; left out, it fetches nothing and requests send data: URLs",
+        "by address, such as images.example.org: lower case, no scheme, no port, no *; left out, it fetches "
+        "nothing and requests send data: URLs",
     )
     canary: Canary | None = Field(
         default=None, description="another revision that serves a share of the requests"
