@@ -4,6 +4,9 @@
 -- it then, and nothing can be counted and never be given back. It is Lua's collector that forgets, so a count is too
 -- high at first; at the limit the collector goes through, and the count is exact.
 
+-- The compiler gains nothing here: it does not compile calls of Envoy, nor of coroutines.
+jit.off(true, true)
+
 local PAUSE_MS = 20 -- after a refusal of a team: so one that keeps asking costs no collection each time
 
 local counts = {} -- by model and team: at least as many as there are
