@@ -96,7 +96,7 @@ test: lint toolchain ## everything, on a real control plane of its own
 test-unit: $(VENV)/all.stamp ## no cluster and no load: what to run while writing
 	@$(BIN)/python -m pytest -m "not cluster and not traffic" --numprocesses logical --dist worksteal
 
-fuzz: $(VENV)/all.stamp ## opt-in, 10 minutes: odd requests to the gateway in long runs; LLM_PLATFORM_FUZZ_SEED repeats one
+fuzz: $(VENV)/all.stamp ## opt-in, 4 minutes: odd requests to the gateway in long runs; LLM_PLATFORM_FUZZ_SEED repeats one
 	@LLM_PLATFORM_FUZZ_EXAMPLES=15000 $(BIN)/python -m pytest -s tests/serving/test_gateway_fuzz.py \
 	  tests/serving/test_slow_clients.py tests/serving/fuzz/campaign.py
 
