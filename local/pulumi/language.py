@@ -1,8 +1,9 @@
 # ruff: noqa: N802  the methods are named by the protocol
-"""Stand-in for Pulumi's Python language host: runs programs and policy packs with this interpreter.
+"""Stand-in for Pulumi's Python language host: runs programs and policy packs.
 
 The SDK brings a language server for programs that are functions (the Automation API); here the function is
-the project's entry point.
+the project's entry point. Where Pulumi.yaml names a virtual environment that is not this interpreter's, the
+same server is started with that environment's Python and answers instead.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ import importlib.metadata
 import json
 import os
 import runpy
+import shutil
 import subprocess
 import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from queue import Queue
 from typing import IO, Any, Final
@@ -23,6 +26,7 @@ from typing import IO, Any, Final
 import grpc
 
 import pulumi
+from local.pulumi.environment import EnvironmentFailure, install, python_of
 from local.pulumi.plugin import serve
 from pulumi.automation._server import LanguageServer
 from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2
@@ -74,10 +78,25 @@ class PythonLanguageHost(LanguageServer):
     def Handshake(self, request: Any, context: Any) -> Any:
         return language_pb2.LanguageHandshakeResponse()
 
+    def InstallDependencies(self, request: Any, context: Any) -> Iterator[Any]:
+        try:
+            for text in install(request.info):
+                yield language_pb2.InstallDependenciesResponse(stdout=text.encode())
+        except EnvironmentFailure as failure:
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(failure))
+
     def GetRequiredPackages(self, request: Any, context: Any) -> Any:
+        other = _other_python(request, context)
+        if other is not None:
+            with _host_of(other) as host:
+                return host.GetRequiredPackages(request)
         return language_pb2.GetRequiredPackagesResponse(packages=required_plugins())
 
     def GetProgramDependencies(self, request: Any, context: Any) -> Any:
+        other = _other_python(request, context)
+        if other is not None:
+            with _host_of(other) as host:
+                return host.GetProgramDependencies(request)
         return language_pb2.GetProgramDependenciesResponse(
             dependencies=[
                 language_pb2.DependencyInfo(name=distribution.name, version=distribution.version)
@@ -87,6 +106,10 @@ class PythonLanguageHost(LanguageServer):
         )
 
     def Run(self, request: Any, context: Any) -> Any:
+        other = _other_python(request, context)
+        if other is not None:
+            with _host_of(other) as host:
+                return host.Run(request)
         path = entry_point(request.info.program_directory, request.info.entry_point)
 
         def program() -> None:
@@ -116,7 +139,8 @@ class PythonLanguageHost(LanguageServer):
                 grpc.StatusCode.UNIMPLEMENTED,
                 f"the local stand-in for the Python language host runs no {request.kind} plugins",
             )
-        command = [sys.executable, "-u", "-m", "pulumi.policy", *request.args, request.info.program_directory]
+        python = str(_other_python(request, context) or sys.executable)
+        command = [python, "-u", "-m", "pulumi.policy", *request.args, request.info.program_directory]
         process = subprocess.Popen(
             command,
             cwd=request.pwd,
@@ -128,6 +152,37 @@ class PythonLanguageHost(LanguageServer):
         context.add_callback(process.kill)
         yield from _output_of(process)
         yield language_pb2.RunPluginResponse(exitcode=process.wait())
+
+
+def _other_python(request: Any, context: Any) -> Path | None:
+    """The interpreter that the project asks for; None if it is this one. Ends the call if there is none."""
+    try:
+        return python_of(request.info)
+    except EnvironmentFailure as failure:
+        return context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(failure))
+
+
+@contextmanager
+def _host_of(python: Path) -> Iterator[language_pb2_grpc.LanguageRuntimeStub]:
+    """This server, run by another interpreter; it ends with the block."""
+    process = subprocess.Popen(
+        [str(python), "-P", "-m", "local.pulumi.language"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    output = process.stdout
+    try:
+        port = int(output.readline())
+        # What the program prints is shown by the engine, as if it had been printed here.
+        printed = threading.Thread(target=lambda: shutil.copyfileobj(output, sys.stdout.buffer), daemon=True)
+        printed.start()
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            yield language_pb2_grpc.LanguageRuntimeStub(channel)
+    finally:
+        process.terminate()
+        process.wait()
+    printed.join()
+    output.close()
+    sys.stdout.flush()
 
 
 def _output_of(process: subprocess.Popen[bytes]) -> Iterator[language_pb2.RunPluginResponse]:
