@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Hashable, Mapping
 from pathlib import Path
+from typing import Final
 
 import yaml
 from pydantic import ValidationError
@@ -20,10 +21,10 @@ from stacks.checks.secrets_provider import check_secrets_provider
 from stacks.config import Stack
 from stacks.problems import Problem, StackError, problems_of
 
-PROJECT = "llm-platform"
-"""Name of the Pulumi project, and so the prefix of its keys in a stack file."""
-
 STACKS = Path(__file__).resolve().parent
+
+PROJECT: Final = str(yaml.safe_load((STACKS.parent / "Pulumi.yaml").read_text(encoding="utf-8"))["name"])
+"""Name of the Pulumi project, and so the prefix of its keys in a stack file."""
 
 
 def parse(values: Mapping[str, object], origin: str) -> Stack:
@@ -54,23 +55,37 @@ def from_pulumi() -> Stack:
     import pulumi
     from pulumi.runtime.config import CONFIG
 
-    prefix = f"{PROJECT}:"
-    values = {
-        key.removeprefix(prefix): _decoded(value)
-        for key, value in CONFIG.get().items()
-        if key.startswith(prefix)
-    }
+    origin = f"Pulumi.{pulumi.get_stack()}.yaml"
     try:
-        return parse(values, origin=f"Pulumi.{pulumi.get_stack()}.yaml")
+        return parse(_sections(CONFIG.get(), pulumi.get_project(), origin), origin)
     except StackError as error:
         raise pulumi.RunError(str(error)) from None
 
 
+def _sections(config: Mapping[str, object], project: str, origin: str) -> dict[str, object]:
+    """The project's own keys without their prefix. Raises StackError if there are none.
+
+    Pulumi hands over objects and numbers as JSON, and `pulumi config set` writes a whole section as such.
+    """
+    prefix = f"{project}:"
+    sections = {
+        key.removeprefix(prefix): _decoded(value) if isinstance(value, str) else value
+        for key, value in config.items()
+        if key.startswith(prefix)
+    }
+    if not sections:
+        message = (
+            f'must be a mapping whose keys start with "{prefix}", the name in Pulumi.yaml, such as '
+            f"{prefix}models: stacks/Pulumi.local.yaml is one to copy"
+        )
+        raise StackError(origin, [Problem("config", message)])
+    return sections
+
+
 def _decoded(value: str) -> object:
-    """Pulumi hands over objects and numbers as JSON, and plain strings as they are."""
     try:
         return json.loads(value)
-    except json.JSONDecodeError:
+    except (json.JSONDecodeError, RecursionError):
         return value
 
 
@@ -97,12 +112,8 @@ def from_file(name: str, folder: Path = STACKS) -> Stack:
         if problems:
             raise StackError(path.name, problems)
     config = document.get("config") if isinstance(document, dict) else None
-    if not isinstance(config, dict):
-        message = f'must be a mapping whose keys start with "{PROJECT}:", such as {PROJECT}:models'
-        raise StackError(path.name, [Problem("config", message)])
-    prefix = f"{PROJECT}:"
-    values = {key.removeprefix(prefix): value for key, value in config.items() if str(key).startswith(prefix)}
-    return parse(values, origin=path.name)
+    sections = {str(key): value for key, value in config.items()} if isinstance(config, dict) else {}
+    return parse(_sections(sections, PROJECT, path.name), origin=path.name)
 
 
 class _UniqueKeys(yaml.SafeLoader):

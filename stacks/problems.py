@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import types
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -101,7 +102,26 @@ def _problem(details: ErrorDetails, root: type[BaseModel]) -> Problem:
         case _:
             template = RULES.get(details["type"])
             reason = template.format(**details.get("ctx", {})) if template else details["msg"]
-            return Problem(path, f"{_shown(details['input'])} {reason}{place.described}")
+            hint = _type_hint(details["type"], details["input"])
+            return Problem(path, f"{_shown(details['input'])} {reason}{place.described}{hint}")
+
+
+def _type_hint(kind: str, value: object) -> str:
+    """How to write the same value with the type that is wanted.
+
+    `pulumi config set --path` keeps the type of true, false and whole numbers; all else, such as 1.5, becomes
+    text unless --type says otherwise.
+    """
+    match kind, value:
+        case "int_type", str() if re.fullmatch(r"[+-]?\d+", value):
+            wanted, written = "int", value
+        case "float_type", str() if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", value, re.IGNORECASE):
+            wanted, written = "float", value
+        case "string_type", bool() | int() | float():
+            wanted, written = "string", json.dumps(json.dumps(value))
+        case _:
+            return ""
+    return f": write {_cut(written)}, or add --type {wanted} to `pulumi config set --path`"
 
 
 def _not_a_choice(path: str, value: object, choices: list[str]) -> Problem:
@@ -120,7 +140,10 @@ def _expected(details: ErrorDetails, entry: str) -> list[str]:
 
 def _shown(value: object) -> str:
     """The value as it stands in the file, cut so that one problem stays one line."""
-    text = json.dumps(value, default=str)
+    return _cut(json.dumps(value, default=str))
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

@@ -13,6 +13,8 @@ from pulumi.runtime.mocks import MockMonitor, MockResourceArgs, Mocks, set_mocks
 from pulumi.runtime.settings import set_root_resource
 from pulumi.runtime.stack import run_in_stack
 
+from stacks.load import PROJECT
+
 STACK_TYPE = "pulumi:pulumi:Stack"
 
 
@@ -112,7 +114,7 @@ def _whole_numbers(value: Any) -> Any:
 LOAD_BALANCER = {"status": {"loadBalancer": {"ingress": [{"ip": "127.0.0.1", "ports": [{"port": 8080}]}]}}}
 
 
-def record(program: Callable[[], None], stack: str = "test") -> Recording:
+def record(program: Callable[[], None], stack: str = "test", project: str = PROJECT) -> Recording:
     """Runs `program` as the engine would, for an update, and returns what it registered."""
     recording = Recording()
     mocks = _Echo({"kubernetes:core/v1:Service": LOAD_BALANCER})
@@ -120,9 +122,8 @@ def record(program: Callable[[], None], stack: str = "test") -> Recording:
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     try:
-        set_mocks(
-            mocks, project="llm-platform", stack=stack, preview=False, monitor=_Monitor(mocks, recording)
-        )
+        monitor = _Monitor(mocks, recording)
+        set_mocks(mocks, project=project, stack=stack, preview=False, monitor=monitor)
         # set_mocks brings a stack that is closed already; the program needs one that still takes exports.
         set_root_resource(None)  # pyright: ignore[reportArgumentType] (the variable itself may be None)
         recording.outputs.clear()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from stacks import recording
+from stacks.load import PROJECT
 from stacks.recording import STACK_TYPE, Registered
 
 __all__ = ["Recording", "Registered", "record", "stack_outputs"]
@@ -39,9 +40,9 @@ class Recording(recording.Recording):
         return reached
 
 
-def record(program: Callable[[], None], stack: str = "test") -> Recording:
+def record(program: Callable[[], None], stack: str = "test", project: str = PROJECT) -> Recording:
     """Runs `program` as the engine would, for an update, and returns what it registered."""
-    recorded = recording.record(program, stack)
+    recorded = recording.record(program, stack, project)
     return Recording(recorded.resources, recorded.outputs)
 
 

@@ -146,6 +146,34 @@ def test_one_mistake_is_one_line_that_says_what_to_do(path: str, value: object, 
         assert part in line
 
 
+@pytest.mark.parametrize(
+    ("path", "value", "wanted", "written"),
+    [
+        ("models.0.slo.ttft.seconds", "1.5", "float", "1.5"),
+        ("models.0.slo.ttft.seconds", "2", "float", "2"),
+        ("models.0.slo.ttft.seconds", "1e-1", "float", "1e-1"),
+        ("models.0.slo.itl.objective", ".95", "float", ".95"),
+        ("models.0.expected_load.requests_per_second", "0.5", "float", "0.5"),
+        ("models.0.replicas.max", "4", "int", "4"),
+        ("models.1.max_model_len", "32768", "int", "32768"),
+        ("cluster.name", 7, "string", '"7"'),
+        ("cluster.name", 1.5, "string", '"1.5"'),
+        ("models.0.node_pool", True, "string", '"true"'),
+    ],
+)
+def test_a_value_that_lost_its_type_on_the_way_says_how_to_write_it(
+    path: str, value: object, wanted: str, written: str
+):
+    line = only_problem(path, value)
+    assert line.endswith(f": write {written}, or add --type {wanted} to `pulumi config set --path`")
+
+
+@pytest.mark.parametrize("value", ["fast", "", "1.5s", "0x10", "1_000", "NaN", [1], {"a": 1}, None])
+@pytest.mark.parametrize("path", ["models.0.slo.ttft.seconds", "models.0.replicas.max"])
+def test_a_value_that_is_not_a_number_gets_no_such_hint(path: str, value: object):
+    assert "--type" not in only_problem(path, value)
+
+
 def test_tensor_parallel_must_divide_the_attention_heads():
     values = changed("node_pools.1.machine_types", ["g7e.24xlarge"])
     values["models"][1]["tensor_parallel"] = 3

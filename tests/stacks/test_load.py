@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pulumi
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from pulumi.runtime import set_all_config
@@ -107,6 +108,36 @@ def test_keys_of_other_projects_are_not_ours(tmp_path: Path):
     text = with_line("  aws:region: us-east-1")
     (tmp_path / "Pulumi.copy.yaml").write_text(text, encoding="utf-8")
     assert from_file("copy", tmp_path) == from_file("local")
+
+
+def test_sections_that_pulumi_config_set_wrote_as_json_are_read_by_the_plan_too(tmp_path: Path):
+    config = {f"{PROJECT}:{key}": json.dumps(value) for key, value in local_values().items()}
+    (tmp_path / "Pulumi.written.yaml").write_text(yaml.safe_dump({"config": config}), encoding="utf-8")
+    assert from_file("written", tmp_path) == from_file("local")
+
+
+def test_a_section_of_json_nested_without_end_is_a_stack_error(tmp_path: Path):
+    config = {f"{PROJECT}:models": "[" * 100_000}
+    (tmp_path / "Pulumi.deep.yaml").write_text(yaml.safe_dump({"config": config}), encoding="utf-8")
+    with pytest.raises(StackError, match="models"):
+        from_file("deep", tmp_path)
+
+
+def test_the_keys_carry_the_name_of_the_project_that_runs():
+    # Mocks and `make plan` run under the name of Pulumi.yaml; a preview, under what the engine says.
+    assert yaml.safe_load((STACKS.parent / "Pulumi.yaml").read_text(encoding="utf-8"))["name"] == PROJECT
+    values = {f"our-models:{key}": json.dumps(value) for key, value in local_values().items()}
+    loaded: list[Stack] = []
+    set_all_config(values)
+    try:
+        with pytest.raises(
+            pulumi.RunError, match=f'config: must be a mapping whose keys start with "{PROJECT}:"'
+        ):
+            record(lambda: loaded.append(from_pulumi()))
+        record(lambda: loaded.append(from_pulumi()), project="our-models")
+    finally:
+        set_all_config({})
+    assert loaded == [from_file("local")]
 
 
 @given(text=st.text(max_size=200))
