@@ -10,7 +10,7 @@ SHELL := /bin/bash
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help toolchain up status startup down env key token plan plan-diff check load chaos cases gateway-bench \
+.PHONY: help toolchain up status startup down env key token plan plan-diff check policy-pack load chaos cases gateway-bench \
   gateway-cost affinity-bench fuzz test test-unit test-vllm bench lint lock golden openapi schema pin-images refresh-prices
 
 help: ## this list
@@ -67,6 +67,17 @@ plan-diff: $(VENV)/plan.stamp ## what STACK's change since BASE does to replicas
 
 check: $(VENV)/all.stamp ## the policy pack on STACK, without cloud, cluster or CLI
 	@$(BIN)/python -m stacks.check $(STACK)
+
+# A published pack is installed on its own: with its own environment, and the pins without what the rest needs.
+policy-pack: ## the policy pack as a folder for `pulumi policy publish`: OUT=FOLDER
+	@test -n "$(OUT)" || { echo "OUT is missing: make policy-pack OUT=FOLDER" >&2; exit 2; }
+	@mkdir -p "$(OUT)"
+	@git ls-files -z policies infra serving sizing ':!policies/PulumiPolicy.yaml' ':!policies/requirements.txt' \
+	  | tar -c --null -T - | tar -x -C "$(OUT)"
+	@mv "$(OUT)/policies/__main__.py" "$(OUT)"
+	@sed 's|\.\./\.venv|venv|; /^#/d' policies/PulumiPolicy.yaml > "$(OUT)/PulumiPolicy.yaml"
+	@sed -nE 's/^([a-z0-9.-]+==[^ ]+).*/\1/p' requirements.lock > "$(OUT)/constraints.txt"
+	@printf '%s\n' "-c constraints.txt" pulumi pulumi-policy pydantic PyYAML > "$(OUT)/requirements.txt"
 
 load: $(VENV)/all.stamp ## a burst on the running cluster: live table, picture, JSON report (7 minutes)
 	@$(BIN)/python -m local.load

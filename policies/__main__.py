@@ -3,7 +3,8 @@
 import sys
 from pathlib import Path
 
-# Pulumi starts a pack inside its own folder; the rules import the pure modules of the checkout beside it.
+# Pulumi starts a pack inside its own folder; the rules import the pure modules of the checkout beside it. In
+# the folder that `make policy-pack` makes, they lie beside this file, where Python looks anyway.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from pulumi_policy import EnforcementLevel, PolicyPack

@@ -7,6 +7,7 @@ Automation API work; `make plan` reads the YAML file itself and needs neither Pu
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Final
@@ -78,6 +79,9 @@ def _sections(config: Mapping[str, object], project: str, origin: str) -> dict[s
             f'must be a mapping whose keys start with "{prefix}", the name in Pulumi.yaml, such as '
             f"{prefix}models: stacks/Pulumi.local.yaml is one to copy"
         )
+        found = sorted({key.partition(":")[0] for key in config if re.fullmatch(r"[\w.-]+:\w+", key)})
+        if found:
+            message += f". The keys here start with {', '.join(f'{name}:' for name in found)}"
         raise StackError(origin, [Problem("config", message)])
     return sections
 

@@ -12,6 +12,8 @@ from pulumi.runtime import set_all_config
 
 from stacks.config import Stack
 from stacks.load import PROJECT, STACKS, from_file, from_pulumi, parse
+from stacks.plan import make_plan
+from stacks.plan.judgement import refusals
 from stacks.problems import StackError
 from tests.recording import record
 from tests.stacks.environments import changed, local_values
@@ -138,6 +140,14 @@ def test_the_keys_carry_the_name_of_the_project_that_runs():
     finally:
         set_all_config({})
     assert loaded == [from_file("local")]
+
+
+def test_what_pulumi_new_writes_is_an_environment_that_can_be_planned():
+    asked = yaml.safe_load((STACKS.parent / "Pulumi.yaml").read_text(encoding="utf-8"))["template"]["config"]
+    assert set(asked) == {name for name, field in Stack.model_fields.items() if field.is_required()}
+    assert all("\n" not in value["default"].rstrip() and value["description"] for value in asked.values())
+    stack = parse({key: json.loads(value["default"]) for key, value in asked.items()}, origin="template")
+    assert refusals(make_plan(stack)) == []
 
 
 @given(text=st.text(max_size=200))
