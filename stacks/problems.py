@@ -110,18 +110,21 @@ def _type_hint(kind: str, value: object) -> str:
     """How to write the same value with the type that is wanted.
 
     `pulumi config set --path` keeps the type of true, false and whole numbers; all else, such as 1.5, becomes
-    text unless --type says otherwise.
+    text unless --type says otherwise. Over a text it keeps the quotes whatever --type says (CLI 3.259).
     """
     match kind, value:
         case "int_type", str() if re.fullmatch(r"[+-]?\d+", value):
-            wanted, written = "int", value
+            wanted = "int"
         case "float_type", str() if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", value, re.IGNORECASE):
-            wanted, written = "float", value
+            wanted = "float"
         case "string_type", bool() | int() | float():
-            wanted, written = "string", json.dumps(json.dumps(value))
+            return f": write {_shown(json.dumps(value))}, or use `pulumi config set --path --type string`"
         case _:
             return ""
-    return f": write {_cut(written)}, or add --type {wanted} to `pulumi config set --path`"
+    return (
+        f": write {_cut(value)} without quotes, or use `pulumi config rm --path` and then `pulumi config set "
+        f"--path --type {wanted}`"
+    )
 
 
 def _not_a_choice(path: str, value: object, choices: list[str]) -> Problem:

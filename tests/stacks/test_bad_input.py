@@ -165,7 +165,10 @@ def test_a_value_that_lost_its_type_on_the_way_says_how_to_write_it(
     path: str, value: object, wanted: str, written: str
 ):
     line = only_problem(path, value)
-    assert line.endswith(f": write {written}, or add --type {wanted} to `pulumi config set --path`")
+    assert f": write {written}" in line
+    assert line.endswith(f"--path --type {wanted}`")
+    # Over a text, `config set` alone would keep the quotes.
+    assert ("`pulumi config rm --path` and then" in line) == (wanted != "string")
 
 
 @pytest.mark.parametrize("value", ["fast", "", "1.5s", "0x10", "1_000", "NaN", [1], {"a": 1}, None])
