@@ -72,8 +72,8 @@ check: $(VENV)/all.stamp ## the policy pack on STACK, without cloud, cluster or 
 policy-pack: ## the policy pack as a folder for `pulumi policy publish`: OUT=FOLDER
 	@test -n "$(OUT)" || { echo "OUT is missing: make policy-pack OUT=FOLDER" >&2; exit 2; }
 	@mkdir -p "$(OUT)"
-	@git ls-files -z policies infra serving sizing ':!policies/PulumiPolicy.yaml' ':!policies/requirements.txt' \
-	  | tar -c --null -T - | tar -x -C "$(OUT)"
+	@tar -c --exclude=__pycache__ --exclude=policies/PulumiPolicy.yaml --exclude=policies/requirements.txt \
+	  policies infra serving $(wildcard sizing) | tar -x -C "$(OUT)"
 	@mv "$(OUT)/policies/__main__.py" "$(OUT)"
 	@sed 's|\.\./\.venv|venv|; /^#/d' policies/PulumiPolicy.yaml > "$(OUT)/PulumiPolicy.yaml"
 	@sed -nE 's/^([a-z0-9.-]+==[^ ]+).*/\1/p' requirements.lock > "$(OUT)/constraints.txt"
