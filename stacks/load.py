@@ -75,13 +75,13 @@ def _sections(config: Mapping[str, object], project: str, origin: str) -> dict[s
         if key.startswith(prefix)
     }
     if not sections:
+        found = sorted({key.partition(":")[0] for key in config if re.fullmatch(r"[\w.-]+:\w+", key)})
+        names = " and ".join(f"{name}:" for name in found)
         message = (
             f'must be a mapping whose keys start with "{prefix}", the name in Pulumi.yaml, such as '
-            f"{prefix}models: stacks/Pulumi.local.yaml is one to copy"
+            f"{prefix}models: "
+            + (f"the keys here start with {names}" if found else "stacks/Pulumi.local.yaml is one to copy")
         )
-        found = sorted({key.partition(":")[0] for key in config if re.fullmatch(r"[\w.-]+:\w+", key)})
-        if found:
-            message += f". The keys here start with {', '.join(f'{name}:' for name in found)}"
         raise StackError(origin, [Problem("config", message)])
     return sections
 
