@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -78,8 +78,13 @@ class Platform:
 def build(stack: config.Stack) -> Platform:
     """Registers everything that `stack` describes."""
     local = local_cluster(stack.cluster)
-    check_models(stack)
     check_gateway(stack.gateway)
+    return build_on(lambda: _cluster(local), stack)
+
+
+def build_on(make_cluster: Callable[[], Cluster], stack: config.Stack) -> Platform:
+    """The same on the cluster that `make_cluster` registers, once nothing can be refused any more."""
+    check_models(stack)
     plan = make_plan(stack)
     _say(plan)
     pools = {pool.name: node_pool(pool, stack) for pool in stack.node_pools}
@@ -94,7 +99,7 @@ def build(stack: config.Stack) -> Platform:
             rollout_seconds(replicas[model.name]) for model in sections if model.when_asleep == "wake"
         ),
     )
-    cluster = _cluster(local)
+    cluster = make_cluster()
     tls_secret = _tls_secret(stack.gateway, cluster)
     let_through = flows(
         cluster.surroundings,

@@ -16,7 +16,7 @@ import pytest
 from stacks import program
 from tests.recording import record
 from tests.stacks.environments import local_values, stack_on
-from tests.stacks.test_golden import warm_values
+from tests.stacks.renderings import warm_values
 
 POINTERS = {
     # apis/keda/v1alpha1/scaledobject_types.go of KEDA 2.20.2.

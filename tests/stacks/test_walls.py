@@ -19,7 +19,7 @@ from tests.policies.judging import registered
 from tests.recording import Recording, record
 from tests.serving.contracts import surroundings
 from tests.stacks.environments import stack_on
-from tests.stacks.test_golden import warm_values
+from tests.stacks.renderings import warm_values
 
 STRANGERS: dict[str, End] = {
     "a stranger": PodEnd("default", {"app.kubernetes.io/component": "gateway"}),
