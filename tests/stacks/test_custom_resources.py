@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from stacks import program
-from tests.recording import record
+from tests.recording import Recording, record
 from tests.stacks.environments import local_values, stack_on
-from tests.stacks.renderings import warm_values
+from tests.stacks.renderings import everything, warm_values
 
 POINTERS = {
     # apis/keda/v1alpha1/scaledobject_types.go of KEDA 2.20.2.
@@ -68,10 +68,17 @@ def dropped(kind: str, value: object, path: str) -> Iterator[str]:
 @pytest.mark.parametrize("values", [local_values, warm_values, sleeping_values, without_warm_nodes])
 def test_no_custom_resource_holds_what_its_owner_would_drop(tmp_path: Path, values: Any):
     stack = stack_on(tmp_path / "kubeconfig", values())
-    recording = record(lambda: program.export(program.build(stack)))
+    check(record(lambda: program.export(program.build(stack))), {"KWOKNodeClass"})
+
+
+def test_nor_does_one_of_a_stack_with_everything_in_it(tmp_path: Path):
+    check(everything(tmp_path), {"CapacityBuffer"})
+
+
+def check(recording: Recording, kinds: set[str]) -> None:
     customs = [resource.inputs for resource in recording if is_custom(resource.inputs.get("apiVersion", ""))]
-    kinds = {custom["kind"] for custom in customs}
-    assert {"ScaledObject", "NodePool", "KWOKNodeClass", "PodMonitor", "PrometheusRule"} <= kinds
+    expected = {"ScaledObject", "NodePool", "PodMonitor", "PrometheusRule", *kinds}
+    assert expected <= {custom["kind"] for custom in customs}
     found = [
         line
         for custom in customs
