@@ -4,8 +4,9 @@ They leave out what is said elsewhere, and show it in full as soon as it is not 
 
 - The text of a file of this repository that an object carries is a note with the file's name. The note stands
   for exactly that text; what changes in it shows in the file itself.
-- The fingerprint in the names of a Job's run, and checksums of ConfigMaps, are written as zeros. They change
-  with everything that they are taken over, all of which is shown; that they do is tested where they are made.
+- The fingerprint in the names of a Job's run is written as zeros. It changes with everything that it is taken
+  over, all of which is shown; that it does is tested where it is made. The checksum of a text in a ConfigMap
+  is a note that it is the checksum of that text.
 - JSON in an argument or variable is indented; Envoy's documents are files of their own, whichever way the
   program writes YAML; a board is one line for each panel and each query, in their order, without the rows of
   the grid: one panel more would change all that follow.
@@ -85,8 +86,8 @@ def _stable_words(manifests: Sequence[Mapping[str, Json]]) -> dict[str, str]:
             words[name] = f"{found[1]}-{seen[found[1]]:010}"
             seen[found[1]] += 1
         if manifest["kind"] == "ConfigMap":
-            checksums = (hashlib.sha256(text.encode()).hexdigest() for text in manifest["data"].values())
-            words |= dict.fromkeys(checksums, "0" * 64)
+            for key, text in manifest["data"].items():
+                words[hashlib.sha256(text.encode()).hexdigest()] = f"(SHA-256 of {key} in {name})"
     return words
 
 

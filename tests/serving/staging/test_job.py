@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -159,6 +161,21 @@ def test_another_run_for_other_weights_adapters_or_hub_and_for_nothing_else():
         job.job_name(of(SOURCES["s3"]), STORAGE),
     }
     assert len(others | {name}) == 5
+
+
+def test_another_program_is_another_run_and_another_config_map(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    before = (job.job_name(of(HUB), STORAGE), job.program_name())
+    package = tmp_path / "stager"
+    shutil.copytree(job.PROGRAM.package, package)
+    same = replace(job.PROGRAM, package=package)
+    monkeypatch.setattr(job, "PROGRAM", same)
+    assert (job.job_name(of(HUB), STORAGE), job.program_name()) == before
+    (package / "hub.py").write_text(same.files["hub.py"] + "#")
+    monkeypatch.setattr(job, "PROGRAM", replace(same))
+    after = (job.job_name(of(HUB), STORAGE), job.program_name())
+    assert all(first != second for first, second in zip(before, after, strict=True))
 
 
 def test_a_final_refusal_ends_the_job_and_an_interruption_does_not():
