@@ -47,7 +47,7 @@ def files(recording: Recording) -> dict[str, str]:
     ordered = sorted(recording, key=lambda item: item.urn)
     manifests = [without_secrets(item.inputs) for item in ordered if "metadata" in item.inputs]
     stable = _stable_words(manifests)
-    found = {"resources.txt": "".join(f"{line}\n" for line in _resources(recording))}
+    found = {"resources.txt": "".join(f"{line}\n" for line in _resources(recording, stable))}
     for manifest in (_replaced(manifest, stable) for manifest in manifests):
         stem = f"{manifest['kind'].lower()}-{manifest['metadata']['name']}".removesuffix("-0000000000")
         if manifest["kind"] == "ConfigMap":
@@ -61,9 +61,17 @@ def files(recording: Recording) -> dict[str, str]:
     return found
 
 
-def _resources(recording: Recording) -> list[str]:
+def _resources(recording: Recording, stable: Mapping[str, str]) -> list[str]:
     """Pulumi's types and names: a resource whose name or parents change is replaced by the next update."""
-    return sorted(resource.urn.split("::", 2)[2] for resource in recording)
+    fingerprints = {name[-10:]: word[-10:] for name, word in stable.items() if FINGERPRINTED.fullmatch(name)}
+    return sorted(
+        re.sub(
+            r"[0-9a-f]{10}$",
+            lambda found: fingerprints.get(found[0], found[0]),
+            resource.urn.split("::", 2)[2],
+        )
+        for resource in recording
+    )
 
 
 def without_secrets(inputs: Mapping[str, Json]) -> dict[str, Json]:

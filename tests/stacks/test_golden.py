@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping
+from difflib import unified_diff
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +39,15 @@ def compare(golden: Path, rendered: Mapping[str, str]) -> None:
             path.write_text(text, encoding="utf-8")
     paths = {str(path.relative_to(golden)): path for path in golden.rglob("*") if path.is_file()}
     assert sorted(paths) == sorted(rendered), "`make golden`, then read the diff"
-    for name, text in rendered.items():
-        assert text == paths[name].read_text(encoding="utf-8"), (
-            f"{name} changed: `make golden`, then read the diff"
-        )
+    changed = {name: paths[name].read_text(encoding="utf-8") for name in rendered}
+    changed = {name: text for name, text in changed.items() if text != rendered[name]}
+    first = [
+        line
+        for name in sorted(changed)[:1]
+        for line in unified_diff(changed[name].splitlines(), rendered[name].splitlines(), lineterm="", n=1)
+    ]
+    said = f"`make golden`, then read the diff. Changed: {', '.join(sorted(changed))}"
+    assert not changed, "\n".join([said, *first[:40]])
 
 
 def amounts(span: Span, digits: int) -> str:
