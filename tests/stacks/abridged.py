@@ -22,14 +22,14 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import yaml
 
+from stacks.load import STACKS
 from tests.recording import Recording
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = STACKS.parent
 SHIPPED = ("*.lua", "*.sh", "*.py")
 PRODUCT = ("serving", "dashboards", "infra")
 

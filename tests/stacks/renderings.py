@@ -15,14 +15,14 @@ import yaml
 from infra.cluster import Cluster, Entrance, NodeClass
 from stacks import program
 from stacks.config import Stack
-from stacks.load import parse
+from stacks.load import STACKS, parse
 from stacks.signing_keys import FOLDER_VARIABLE
 from tests.recording import Recording, record
 from tests.serving.contracts import cluster_contract
 from tests.stacks.environments import local_values, stack_on, with_files
 from tests.stacks.signing import write_keys
 
-EVERYTHING = Path(__file__).parent / "everything.yaml"
+EVERYTHING = STACKS.parent / "tests" / "stacks" / "everything.yaml"
 
 
 def local(folder: Path) -> Recording:

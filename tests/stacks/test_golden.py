@@ -25,7 +25,7 @@ from stacks.plan import Plan, make_plan
 from tests.stacks.abridged import files
 from tests.stacks.renderings import RENDERINGS, everything_stack
 
-GOLDEN = Path(__file__).parent.parent / "golden"
+GOLDEN = STACKS.parent / "tests" / "golden"
 UPDATE = "LLM_PLATFORM_UPDATE_GOLDEN"
 
 
