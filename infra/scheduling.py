@@ -6,7 +6,7 @@ object, so they cannot disagree.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -43,11 +43,40 @@ class MachineShare:
     memory_mib: int
 
 
+def bought_together(order: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    """The capacity types of `order`, in that order; those that one limit holds for are together.
+
+    Each is by itself but `reserved`, which goes with the type after it: autoscalers use up a reservation
+    first by themselves, and how many machines it has is not known here. Under a limit of its own it would
+    hold back nodes that no reservation covers.
+    """
+    together: list[tuple[str, ...]] = []
+    for capacity in order:
+        if together and together[-1] == ("reserved",):
+            together[-1] = ("reserved", capacity)
+        else:
+            together.append((capacity,))
+    return tuple(together)
+
+
+def node_shares(max_nodes: int, order: Sequence[str]) -> Mapping[tuple[str, ...], int]:
+    """How many of `max_nodes` nodes each of `bought_together(order)` may buy; the shares add up to it.
+
+    They are equal, and what is left over goes to the preferred ones: no other way to share leaves more nodes
+    whichever of them is sold out. Raises ValueError if one would get none.
+    """
+    together = bought_together(order)
+    if not together or max_nodes < len(together):
+        raise ValueError(f"{max_nodes} nodes cannot be shared out among {len(together)} limits")
+    each, left_over = divmod(max_nodes, len(together))
+    return {kinds: each + (place < left_over) for place, kinds in enumerate(together)}
+
+
 @dataclass(frozen=True)
 class NodePool:
     """Machines of one accelerator that scale together.
 
-    capacity: capacity types in order of preference; max_nodes: machines at most.
+    capacity: capacity types in order of preference; max_nodes: maximum nodes of all of them together.
     scale_down_after_seconds: how long a machine stays empty before it is given back.
     """
 

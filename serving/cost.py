@@ -68,13 +68,14 @@ class ReplicaCounts:
 class Purchase:
     """How a pool buys machines.
 
-    machines: the types it may buy, with their prices. capacity: reserved, on-demand or spot, in order of
-    preference. min_nodes, max_nodes: machines at least and at most. warm_nodes: kept ready beyond those in
-    use. disk_usd_per_hour: the disk attached to each machine.
+    machines: the types it may buy, with their prices. capacity: how many nodes at most are reserved,
+    on-demand or spot, in order of preference; the types in one key have one limit. min_nodes, max_nodes:
+    machines at least and at most. warm_nodes: kept ready beyond those in use. disk_usd_per_hour: the disk
+    attached to each machine.
     """
 
     machines: tuple[Machine, ...]
-    capacity: tuple[str, ...]
+    capacity: Mapping[tuple[str, ...], int]
     min_nodes: int
     max_nodes: int
     warm_nodes: int
@@ -113,8 +114,8 @@ def machine_usd(machine: Machine, capacity: str) -> float:
 def pool_cost(purchase: Purchase, replicas: Mapping[str, ReplicaCounts]) -> PoolCost:
     """Machines and cost of one pool for these replicas by model.
 
-    Minimum and expected: the cheapest type that holds the largest replica, bought in the preferred way.
-    Maximum: whichever type and way costs most, because autoscalers take those when the others are sold out.
+    Minimum and expected: the cheapest type that holds the largest replica, bought in order of preference.
+    Maximum: whichever type and ways cost most, because autoscalers take those when the others are sold out.
     Raises ValueError if no type holds the largest replica.
     """
     largest = max((counts.gpus for counts in replicas.values()), default=1)
@@ -122,10 +123,13 @@ def pool_cost(purchase: Purchase, replicas: Mapping[str, ReplicaCounts]) -> Pool
     chosen = cheapest_machine(fitting, largest)
     if chosen is None:
         raise ValueError(f"no machine type has {largest} GPUs")
-    preferred = machine_usd(chosen, purchase.capacity[0])
     minimum, expected = (
         _Level.of(
-            purchase, chosen, preferred, replicas, {name: getattr(c, level) for name, c in replicas.items()}
+            purchase,
+            chosen,
+            [(machine_usd(chosen, kinds[0]), nodes) for kinds, nodes in purchase.capacity.items()],
+            replicas,
+            {name: getattr(c, level) for name, c in replicas.items()},
         )
         for level in ("minimum", "expected")
     )
@@ -134,12 +138,17 @@ def pool_cost(purchase: Purchase, replicas: Mapping[str, ReplicaCounts]) -> Pool
             _Level.of(
                 purchase,
                 machine,
-                machine_usd(machine, capacity),
+                sorted(
+                    (
+                        (max(machine_usd(machine, kind) for kind in kinds), nodes)
+                        for kinds, nodes in purchase.capacity.items()
+                    ),
+                    reverse=True,
+                ),
                 replicas,
                 {name: counts.maximum for name, counts in replicas.items()},
             )
             for machine in fitting
-            for capacity in purchase.capacity
         ),
         key=lambda level: level.usd,
     )
@@ -155,20 +164,29 @@ def pool_cost(purchase: Purchase, replicas: Mapping[str, ReplicaCounts]) -> Pool
     )
 
 
+def _bill(machines: int, offers: Iterable[tuple[float, int]]) -> float:
+    """What that many machines cost per hour. offers: a price, and for how many machines it holds, in turn."""
+    usd = 0.0
+    for price, nodes in offers:
+        usd += min(machines, nodes) * price
+        machines -= min(machines, nodes)
+    return usd
+
+
 @dataclass(frozen=True)
 class _Level:
     """A pool with a certain number of replicas. gpus: that the replicas of each model hold."""
 
     machines: int
     warm_machines: int
-    usd_each: float
+    usd: float
     gpus: Mapping[str, int]
 
     @staticmethod
     def of(
         purchase: Purchase,
         machine: Machine,
-        usd: float,
+        offers: Iterable[tuple[float, int]],
         replicas: Mapping[str, ReplicaCounts],
         numbers: Mapping[str, int],
     ) -> _Level:
@@ -180,13 +198,14 @@ class _Level:
         return _Level(
             machines=machines,
             warm_machines=machines - in_use,
-            usd_each=usd + purchase.disk_usd_per_hour,
+            usd=_bill(machines, offers) + machines * purchase.disk_usd_per_hour,
             gpus={name: number * replicas[name].gpus for name, number in numbers.items()},
         )
 
     @property
-    def usd(self) -> float:
-        return self.machines * self.usd_each
+    def usd_each(self) -> float:
+        """Of a machine on average; bought in several ways, they need not cost the same."""
+        return self.usd / self.machines if self.machines > 0 else 0.0
 
     def charged(self, name: str) -> float:
         """The model's share of the machines in use, by the GPUs it holds."""

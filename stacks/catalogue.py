@@ -15,7 +15,16 @@ from infra.machines import (
     MachineShape,
     SystemMachine,
 )
-from stacks.config import AwsCluster, Cluster, GcpCluster, LocalCluster, NodePool, PriceOverride, Stack
+from stacks.config import (
+    AwsCluster,
+    Capacity,
+    Cluster,
+    GcpCluster,
+    LocalCluster,
+    NodePool,
+    PriceOverride,
+    Stack,
+)
 
 OVERRIDDEN = "price_overrides"
 """Stands for the region of a price that the stack states itself: it holds wherever the cluster is."""
@@ -51,6 +60,11 @@ def _priced(shape: MachineShape, override: PriceOverride) -> Machine:
         as_of=override.as_of,
         source=override.source,
     )
+
+
+def sold(pool: NodePool, cluster: Cluster) -> tuple[Capacity, ...]:
+    """The capacity types of `pool` that `cluster` sells, in their order."""
+    return tuple(capacity for capacity in pool.capacity if capacity in cluster.sells)
 
 
 def pool_machines(pool: NodePool, stack: Stack) -> list[Machine]:

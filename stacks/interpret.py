@@ -19,7 +19,7 @@ from serving.served import CanaryRoute, ServedModel, engine_names
 from serving.staging.sources import Weights, parse
 from serving.timing import step_time
 from stacks.canary import canary_name, deployed
-from stacks.catalogue import pool_machines
+from stacks.catalogue import pool_machines, sold
 from stacks.chat import chat_format_of
 from stacks.config import Model, Stack
 from stacks.config import NodePool as PoolSection
@@ -34,7 +34,7 @@ def node_pool(pool: PoolSection, stack: Stack) -> NodePool:
         name=pool.name,
         accelerator=accelerator(pool.accelerator),
         machines=tuple(pool_machines(pool, stack)),
-        capacity=pool.capacity,
+        capacity=sold(pool, stack.cluster),
         max_nodes=pool.max_nodes,
         scale_down_after_seconds=pool.scale_down_after_seconds,
     )

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from infra.accelerators import ACCELERATORS
 from infra.choices import valid_choices
 from infra.machines import SHAPES, UNPRICED, shapes_with
+from infra.scheduling import bought_together
 from serving.packing import cheapest_machine, machines_needed
 from stacks.canary import deployed
-from stacks.catalogue import clouds_of, pool_machines
+from stacks.catalogue import clouds_of, pool_machines, sold
 from stacks.checks.names import duplicates
-from stacks.config import Cluster, ExistingCluster, GcpCluster, LocalCluster, Model, NodePool, Stack
+from stacks.config import Cluster, ExistingCluster, LocalCluster, Model, NodePool, Stack
 from stacks.problems import Problem
 from stacks.sizing import replicas_idle
 
@@ -26,6 +27,7 @@ def check_pool(path: str, pool: NodePool, stack: Stack) -> Iterator[Problem]:
     yield from _check_minimum(path, pool, stack.cluster)
     yield from _check_machine_types(path, pool, stack)
     yield from _check_capacity(f"{path}.capacity", pool, stack.cluster, served)
+    yield from _check_order(path, pool, stack.cluster)
     yield from _check_disk(path, pool)
     yield from _check_room(path, pool, served, stack)
     yield from _check_warm_nodes(path, pool, served, stack)
@@ -37,22 +39,12 @@ def _check_minimum(path: str, pool: NodePool, cluster: Cluster) -> Iterator[Prob
             f"{path}.min_nodes",
             f"{pool.min_nodes} is above max_nodes {pool.max_nodes}: lower one or raise the other",
         )
-    elif pool.min_nodes > 0 and _bought_by_karpenter(cluster):
+    elif pool.min_nodes > 0 and cluster.buys_with_karpenter:
         yield Problem(
             f"{path}.min_nodes",
             f"{pool.min_nodes} is not possible: Karpenter starts machines for pods only. Set 0; "
             "replicas.min of a model keeps machines running",
         )
-
-
-def _bought_by_karpenter(cluster: Cluster) -> bool:
-    match cluster:
-        case LocalCluster():
-            return True
-        case GcpCluster():
-            return False
-        case _:
-            return cluster.node_autoscaler == "karpenter"
 
 
 def _check_machine_types(path: str, pool: NodePool, stack: Stack) -> Iterator[Problem]:
@@ -96,6 +88,26 @@ def _check_capacity(path: str, pool: NodePool, cluster: Cluster, served: list[Mo
             path,
             f"only spot is not enough for {names}: spot machines are taken away at two minutes' notice, and "
             f"may stay away. Add on-demand, or promise a slo.availability below {PROMISES_TO_BE_THERE}",
+        )
+
+
+def _check_order(path: str, pool: NodePool, cluster: Cluster) -> Iterator[Problem]:
+    """Karpenter keeps an order by shares of max_nodes; other autoscalers only use up reservations first."""
+    order = sold(pool, cluster)
+    together = bought_together(order)
+    listed = " before ".join(order)
+    if not cluster.buys_with_karpenter:
+        if order not in (order[:1], ("reserved", "on-demand")):
+            yield Problem(
+                f"{path}.capacity",
+                f"{listed} is not possible: only Karpenter buys in this order. Name one type, or reserved "
+                "and then on-demand",
+            )
+    elif pool.max_nodes < len(together):
+        yield Problem(
+            f"{path}.max_nodes",
+            f"{pool.max_nodes} is not enough for capacity {listed}: max_nodes is shared out, and each share "
+            f"is at least one node. Raise max_nodes to {len(together)} or remove a type from capacity",
         )
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from infra.kubernetes_version import LOCAL_RELEASE, KubernetesVersion, kubernetes_version
+from stacks.config.node_pools import Capacity
 from stacks.config.section import NAME_RULE, Name, Section
 
 ClusterName = Annotated[Name, Field(description=f"identity of the cluster in Pulumi's state; {NAME_RULE}")]
@@ -41,7 +42,20 @@ class SystemNodes(Section, frozen=True):
     count: int = Field(ge=1, le=100, description="machines, 1 to 100; two or more survive the loss of a zone")
 
 
-class LocalCluster(Section, frozen=True):
+class AnyCluster(Section, frozen=True):
+    """What holds for a cluster unless its own class says otherwise."""
+
+    @property
+    def buys_with_karpenter(self) -> bool:
+        return True
+
+    @property
+    def sells(self) -> tuple[Capacity, ...]:
+        """Capacity types that its machines can be bought as."""
+        return ("reserved", "on-demand", "spot")
+
+
+class LocalCluster(AnyCluster, frozen=True):
     """A cluster on this machine, started by `make up`. Its machines are imitations of AWS's."""
 
     provider: Literal["local"] = Field(description="where the cluster runs")
@@ -57,8 +71,12 @@ class LocalCluster(Section, frozen=True):
     def kubernetes(self) -> KubernetesVersion:
         return LOCAL_RELEASE
 
+    @property
+    def sells(self) -> tuple[Capacity, ...]:
+        return ("on-demand", "spot")
 
-class AwsCluster(Section, frozen=True):
+
+class AwsCluster(AnyCluster, frozen=True):
     """A cluster on EKS."""
 
     provider: Literal["aws"] = Field(description="where the cluster runs")
@@ -81,8 +99,12 @@ class AwsCluster(Section, frozen=True):
     def kubernetes(self) -> KubernetesVersion:
         return kubernetes_version(self.version)
 
+    @property
+    def buys_with_karpenter(self) -> bool:
+        return self.node_autoscaler == "karpenter"
 
-class GcpCluster(Section, frozen=True):
+
+class GcpCluster(AnyCluster, frozen=True):
     """A cluster on GKE, whose own autoscaler buys the machines."""
 
     provider: Literal["gcp"] = Field(description="where the cluster runs")
@@ -105,8 +127,12 @@ class GcpCluster(Section, frozen=True):
         """Not known before the update: Google chooses within the channel."""
         return
 
+    @property
+    def buys_with_karpenter(self) -> bool:
+        return False
 
-class ExistingCluster(Section, frozen=True):
+
+class ExistingCluster(AnyCluster, frozen=True):
     """A cluster that a team already has. Its control plane and system machines are not planned."""
 
     provider: Literal["existing"] = Field(description="where the cluster runs")
@@ -125,6 +151,10 @@ class ExistingCluster(Section, frozen=True):
     @property
     def kubernetes(self) -> KubernetesVersion | None:
         return None if self.version is None else kubernetes_version(self.version)
+
+    @property
+    def buys_with_karpenter(self) -> bool:
+        return self.node_autoscaler == "karpenter"
 
 
 Cluster = Annotated[LocalCluster | AwsCluster | GcpCluster | ExistingCluster, Field(discriminator="provider")]

@@ -22,7 +22,10 @@ class NodePool(Section, frozen=True):
         description="machine types that carry the accelerator, rows of infra/data/machines.<cloud>.yaml",
     )
     capacity: tuple[Capacity, ...] = Field(
-        min_length=1, strict=False, description="how machines are bought, in order of preference"
+        min_length=1,
+        strict=False,
+        description="how machines are bought, in order of preference: the next type when the one before is "
+        "sold out or has its share of max_nodes",
     )
     min_nodes: int = Field(
         default=0, ge=0, le=1000, description="machines kept even when no pod needs them, 0 to 1000"

@@ -54,7 +54,9 @@ class ModelPlan:
 class PoolPlan:
     """One node pool: machines and their cost.
 
-    usd_per_machine_hour: bought in the preferred way, with its disk. machines: the warm ones included.
+    usd_per_machine_hour: bought in the preferred way, with its disk. max_nodes_by_capacity: how
+    max_nodes is shared out among capacity types, in order of preference. capacity_not_sold: types without
+    effect, because the cluster sells none. machines: the warm ones included.
     gpus: that replicas hold. Whole machines are charged, so every other GPU is paid for and idle.
     """
 
@@ -63,6 +65,8 @@ class PoolPlan:
     usd_per_machine_hour: float
     gpus_per_machine: int
     cpus_per_machine: int
+    max_nodes_by_capacity: Mapping[str, int]
+    capacity_not_sold: tuple[str, ...]
     machines: Span
     warm_machines: Span
     gpus: Span

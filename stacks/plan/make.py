@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from infra.cluster_prices import CLUSTER_PRICES, ClusterPrice
 from infra.machines import Machine
+from infra.scheduling import node_shares
 from serving.cost import (
     HOURS_PER_MONTH,
     PoolCost,
@@ -21,7 +22,7 @@ from serving.cost import (
 )
 from serving.packing import cheapest_machine
 from stacks.canary import deployed
-from stacks.catalogue import pool_machines, system_machine
+from stacks.catalogue import pool_machines, sold, system_machine
 from stacks.chat import chat_format_of
 from stacks.config import AwsCluster, GcpCluster, Model, NodePool, Stack
 from stacks.plan.cheaper import cheaper_machine
@@ -61,7 +62,7 @@ def make_plan(stack: Stack) -> Plan:
     cluster_price = _cluster_price(stack)
     costs = {pool.name: _pool_cost(pool, stack, cluster_price) for pool in stack.node_pools}
     pools = {pool.name: pool for pool in stack.node_pools}
-    plans = tuple(_plan_pool(pool, costs[pool.name], cluster_price) for pool in stack.node_pools)
+    plans = tuple(_plan_pool(pool, costs[pool.name], stack, cluster_price) for pool in stack.node_pools)
     fixed = tuple(_fixed_costs(stack, cluster_price, total(pool.machines for pool in plans)))
     return Plan(
         cluster=stack.cluster.name,
@@ -96,7 +97,7 @@ def _disk_usd(pool: NodePool, price: ClusterPrice | None) -> float:
 def _pool_cost(pool: NodePool, stack: Stack, price: ClusterPrice | None) -> PoolCost:
     purchase = Purchase(
         machines=tuple(pool_machines(pool, stack)),
-        capacity=pool.capacity,
+        capacity=node_shares(pool.max_nodes, sold(pool, stack.cluster)),
         min_nodes=pool.min_nodes,
         max_nodes=pool.max_nodes,
         warm_nodes=pool.warm_nodes,
@@ -150,13 +151,18 @@ def _plan_model(model: Model, pool: NodePool, cost: PoolCost, stack: Stack) -> M
     )
 
 
-def _plan_pool(pool: NodePool, cost: PoolCost, price: ClusterPrice | None) -> PoolPlan:
+def _plan_pool(pool: NodePool, cost: PoolCost, stack: Stack, price: ClusterPrice | None) -> PoolPlan:
+    capacity = sold(pool, stack.cluster)
     return PoolPlan(
         name=pool.name,
         machine=cost.machine.name,
-        usd_per_machine_hour=machine_usd(cost.machine, pool.capacity[0]) + _disk_usd(pool, price),
+        usd_per_machine_hour=machine_usd(cost.machine, capacity[0]) + _disk_usd(pool, price),
         gpus_per_machine=cost.machine.accelerator_count,
         cpus_per_machine=cost.machine.cpus,
+        max_nodes_by_capacity={
+            " or ".join(kinds): nodes for kinds, nodes in node_shares(pool.max_nodes, capacity).items()
+        },
+        capacity_not_sold=tuple(kind for kind in pool.capacity if kind not in capacity),
         machines=cost.machines,
         warm_machines=cost.warm_machines,
         gpus=cost.gpus,
@@ -194,7 +200,7 @@ def _price_sources(
 def _spot_without_price(stack: Stack, costs: dict[str, PoolCost]) -> Iterator[str]:
     for pool in stack.node_pools:
         machine = costs[pool.name].machine
-        if pool.capacity[0] == "spot" and machine.spot_price_per_hour_usd is None:
+        if "spot" in sold(pool, stack.cluster) and machine.spot_price_per_hour_usd is None:
             yield machine.name
 
 

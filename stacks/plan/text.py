@@ -79,7 +79,18 @@ def _model_remarks(model: ModelPlan, plan: Plan) -> Iterator[str]:
 
 
 def _pool_remarks(pool: PoolPlan) -> Iterator[str]:
-    """What of a pool is paid for without serving anybody, if anything."""
+    """How a pool buys its machines, and which of them are paid for without serving a request."""
+    for capacity in pool.capacity_not_sold:
+        yield f"{pool.name}: capacity {capacity} has no effect, this cluster does not sell it"
+    shares = pool.max_nodes_by_capacity
+    if len(shares) > 1:
+        total = sum(shares.values())
+        yield (
+            f"{pool.name}: max_nodes {total} is shared out: "
+            f"{', then '.join(f'{nodes} {kind}' for kind, nodes in shares.items())}; the next once the one "
+            "before is sold out or used up. A share is not passed on: "
+            f"{', '.join(f'without {kind} at most {total - nodes}' for kind, nodes in shares.items())} nodes"
+        )
     if pool.warm_machines.minimum > 0:
         yield (
             f"{pool.name}: {pool.warm_machines.minimum:.0f} x {pool.machine} warm for "

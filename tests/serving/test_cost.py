@@ -28,7 +28,7 @@ def purchase(
     *machines: str, warm: int = 0, minimum: int = 0, maximum: int = 1000, disk: float = 0
 ) -> Purchase:
     rows = tuple(machine(name) for name in machines)
-    return Purchase(rows, ("on-demand",), minimum, maximum, warm, disk)
+    return Purchase(rows, {("on-demand",): maximum}, minimum, maximum, warm, disk)
 
 
 def counts(gpus: int, *replicas: int) -> ReplicaCounts:
@@ -84,9 +84,31 @@ def test_shares_of_models_and_warm_machines_are_the_bill(
         assert shares == pytest.approx(bill if getattr(cost.gpus, level) else 0)
 
 
+@given(
+    demand=demands(),
+    nodes=st.lists(st.integers(1, 6), min_size=1, max_size=3),
+    prices=st.permutations([30.0, 55.04]),
+)
+def test_a_bill_lies_between_the_cheapest_and_the_most_expensive_way_of_buying(
+    demand: dict[str, ReplicaCounts], nodes: list[int], prices: list[float]
+):
+    row = replace(machine("p5.48xlarge"), price_per_hour_usd=prices[0], spot_price_per_hour_usd=prices[1])
+    ways = dict(zip([("reserved",), ("on-demand",), ("spot",)], nodes, strict=False))
+    cost = pool_cost(Purchase((row,), ways, 0, sum(nodes), 0, 0), demand)
+    for level in LEVELS:
+        count, usd = getattr(cost.machines, level), getattr(cost.usd, level)
+        assert count * min(prices) - 1e-6 <= usd <= count * max(prices) + 1e-6
+    # All that may be bought in the most expensive way is, before any in another.
+    dearest = sum(n for kinds, n in ways.items() if machine_usd(row, kinds[0]) == max(prices))
+    bought = min(cost.machines.maximum, dearest)
+    assert cost.usd.maximum >= bought * max(prices) - 1e-6
+
+
 @given(demand=demands(), limit=st.integers(1, 6), warm=st.integers(0, 6))
 def test_no_more_machines_than_the_pool_may_buy(demand: dict[str, ReplicaCounts], limit: int, warm: int):
-    cost = pool_cost(replace(EIGHT, max_nodes=limit, warm_nodes=warm), demand)
+    cost = pool_cost(
+        replace(EIGHT, max_nodes=limit, warm_nodes=warm, capacity={("on-demand",): limit}), demand
+    )
     for level in LEVELS:
         assert 0 <= getattr(cost.warm_machines, level) <= getattr(cost.machines, level) <= limit
 
@@ -132,12 +154,24 @@ def test_prices_by_the_way_of_buying():
 
 def test_the_maximum_is_bought_on_demand_where_that_is_allowed():
     row = spot(machine("g6.2xlarge"), 0.4)
-    first = Purchase((row,), ("spot", "on-demand"), 0, 10, 0, 0)
+    first = Purchase((row,), {("spot",): 5, ("on-demand",): 5}, 0, 10, 0, 0)
     cost = pool_cost(first, {"chat": counts(1, 1, 2, 3)})
     assert (cost.usd.minimum, cost.usd.expected) == (0.4, 0.8)
     assert cost.usd.maximum == pytest.approx(3 * 0.9776)
-    only = pool_cost(replace(first, capacity=("spot",)), {"chat": counts(1, 1, 2, 3)})
+    only = pool_cost(replace(first, capacity={("spot",): 10}), {"chat": counts(1, 1, 2, 3)})
     assert only.usd.maximum == pytest.approx(1.2)
+
+
+def test_beyond_its_share_the_next_way_of_buying_is_paid():
+    row = spot(machine("g6.2xlarge"), 0.4)
+    purchase = Purchase((row,), {("reserved", "on-demand"): 2, ("spot",): 2}, 0, 4, 1, 0)
+    cost = pool_cost(purchase, {"chat": counts(1, 1, 2, 4), "other": counts(1, 0, 0, 0)})
+    assert cost.usd.minimum == pytest.approx(2 * 0.9776)
+    assert cost.usd.expected == pytest.approx(2 * 0.9776 + 0.4)
+    assert cost.usd.maximum == pytest.approx(2 * 0.9776 + 2 * 0.4)
+    # The warm machine is one of three, whichever it is.
+    assert cost.warm_usd.expected == pytest.approx((2 * 0.9776 + 0.4) / 3)
+    assert cost.by_model["chat"].expected == pytest.approx((2 * 0.9776 + 0.4) * 2 / 3)
 
 
 def test_disks_are_paid_with_every_machine():
@@ -206,6 +240,7 @@ def test_a_month_has_730_hours():
 def test_every_machine_with_a_price_can_be_a_pool():
     for row in MACHINES.values():
         cost: PoolCost = pool_cost(
-            Purchase((row,), ("on-demand",), 0, 10, 0, 0), {"chat": counts(row.accelerator_count, 1, 1, 2)}
+            Purchase((row,), {("on-demand",): 10}, 0, 10, 0, 0),
+            {"chat": counts(row.accelerator_count, 1, 1, 2)},
         )
         assert cost.usd.maximum == pytest.approx(2 * row.price_per_hour_usd)

@@ -80,6 +80,25 @@ def test_a_destroy_removes_pods_before_machines_and_machines_before_their_class(
         assert node_class.urn in local.behind(node_pool)
 
 
+def test_a_pool_that_is_bought_in_turn_is_one_pool_to_all_that_use_it(tmp_path: Path):
+    values = changed("node_pools.0.capacity", ["spot", "on-demand"])
+    values["node_pools"][0]["warm_nodes"] = 2
+    recording = run(stack_on(tmp_path / "kubeconfig", values))
+    pools = [recording.one("NodePool", name) for name in ("l4.spot", "l4")]
+    assert [pool.inputs["spec"]["weight"] for pool in pools] == [2, 1]
+    assert [pool.inputs["spec"]["limits"]["nodes"] for pool in pools] == [3, 3]
+    for pool in pools:
+        annotations = pool.inputs["metadata"]["annotations"]
+        assert annotations == {"pulumi.com/deletionPropagationPolicy": "foreground"}
+        assert pool.inputs["spec"]["template"]["metadata"]["labels"]["llm-platform/node-pool"] == "l4"
+        # On a destroy the pods go first, then the machines of all NodePools, then their class.
+        assert recording.one("KWOKNodeClass", "gpu").urn in recording.behind(pool)
+        for user in ("chat", "l4"):
+            assert pool.urn in recording.behind(recording.one("Deployment", user))
+    # As many placeholders as warm nodes, not as many for each NodePool.
+    assert recording.one("Deployment", "l4").inputs["spec"]["replicas"] == 2
+
+
 def test_the_verification_comes_after_everything_else(local: Recording):
     job = local.one("Job", job_name(local))
     own = [resource for resource in local if resource.parent == job.parent]

@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 
+from infra.scheduling import NODE_POOL_LABEL
 from local.cluster.supervision import Supervisor
 from local.engine.faults import Fault as Ask
 from local.load.chaos import processes
@@ -230,14 +231,22 @@ async def _rename_metrics(run: Run) -> Undo:
 
 
 async def _limit_pool(run: Run) -> Undo:
-    path = f"/apis/karpenter.sh/v1/nodepools/{run.target.model.node_pool}"
-    before = (await run.api.get(path))["spec"]["limits"]
-    present = len(run.samples[-1].nodes)
-    await run.api.patch(path, {"spec": {"limits": {"nodes": str(present)}}})
+    collection = "/apis/karpenter.sh/v1/nodepools"
+    # A pool is a NodePool for each way in which it buys: none of them may buy more.
+    ours = [
+        item
+        for item in (await run.api.get(collection))["items"]
+        if item["spec"]["template"]["metadata"]["labels"].get(NODE_POOL_LABEL) == run.target.model.node_pool
+    ]
+    before = {item["metadata"]["name"]: item["spec"]["limits"] for item in ours}
+    present = {item["metadata"]["name"]: item["status"]["nodes"] for item in ours}
+    for name, nodes in present.items():
+        await run.api.patch(f"{collection}/{name}", {"spec": {"limits": {"nodes": str(nodes)}}})
     more = asyncio.create_task(surge(run, load_scenario(SURGE)))
 
     async def undo() -> None:
-        await run.api.patch(path, {"spec": {"limits": before}})
+        for name, limits in before.items():
+            await run.api.patch(f"{collection}/{name}", {"spec": {"limits": limits}})
         await more
 
     return undo

@@ -89,6 +89,16 @@ def test_the_tightest_limit_counts(limits, usd):
         assert len(judge(RULE, pool, config={"usd_per_hour": usd - 0.01}).violations) == 1
 
 
+def test_a_pool_that_is_bought_in_turn_may_spend_what_its_limits_allow_together():
+    first = changed(L4, "spec.limits", {"nodes": 4, "nvidia.com/gpu": 4})
+    spot = changed(changed(L4, "metadata.name", "l4.spot"), "spec.limits", {"nodes": 2, "nvidia.com/gpu": 2})
+    spot = changed(spot, "spec.template.spec.requirements.1.values", ["spot"])
+    assert judge(RULE, first, spot, config={"usd_per_hour": 6 * L4_USD + 0.01}).violations == []
+    (violation,) = judge(RULE, first, spot, config={"usd_per_hour": 5 * L4_USD}).violations
+    assert "NodePool/l4 4 x g6.2xlarge" in violation
+    assert "NodePool/l4.spot 2 x g6.2xlarge" in violation
+
+
 def test_the_dearest_machine_counts():
     both = changed(L4, "spec.template.spec.requirements.0.values", ["g6.2xlarge", "g6.4xlarge"])
     dearest = 6 * MACHINES["g6.4xlarge"].price_per_hour_usd

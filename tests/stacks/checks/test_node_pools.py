@@ -64,3 +64,49 @@ def test_a_machine_without_a_price_wants_one():
         {"machine_type": "a3-highgpu-1g", "usd_per_hour": 7.0, "as_of": "2026-11-20", "source": "quote"}
     ]
     assert problems(values) == []
+
+
+@pytest.mark.parametrize(
+    "order", [["on-demand", "spot"], ["spot", "on-demand"], ["reserved", "spot", "on-demand"]]
+)
+def test_an_order_takes_as_many_nodes_as_it_has_shares(order: list[str]):
+    values = first_pool(aws(), capacity=order, max_nodes=1)
+    values["models"][0]["replicas"] = {"min": 1, "max": 1}
+    values["models"][0]["expected_load"]["requests_per_second"] = 0.5
+    (line,) = problems(values)
+    assert line.startswith(f"node_pools[0].max_nodes: 1 is not enough for capacity {' before '.join(order)}")
+    assert "Raise max_nodes to 2" in line
+    assert problems(first_pool(values, max_nodes=2)) == []
+
+
+def test_a_reservation_takes_no_node_of_its_own():
+    values = first_pool(aws(), capacity=["reserved", "on-demand"], max_nodes=1)
+    values["models"][0]["replicas"] = {"min": 1, "max": 1}
+    values["models"][0]["expected_load"]["requests_per_second"] = 0.5
+    assert problems(values) == []
+
+
+@pytest.mark.parametrize(("order", "kept"), [
+    (["on-demand"], True),
+    (["spot"], True),
+    (["reserved", "on-demand"], True),
+    (["on-demand", "spot"], False),
+    (["spot", "on-demand"], False),
+    (["reserved", "spot"], False),
+    (["on-demand", "reserved"], False),
+    (["reserved", "on-demand", "spot"], False),
+])  # fmt: skip
+def test_an_order_that_only_karpenter_keeps(order: list[str], kept: bool):
+    unlikely = gcp_pool(capacity=order)
+    unlikely["models"][0]["slo"]["availability"] = 0.95
+    existing = first_pool(on({**EXISTING, "node_autoscaler": "cluster-autoscaler"}), capacity=order)
+    existing["models"][0]["slo"]["availability"] = 0.95
+    for values in (unlikely, existing):
+        found = problems(values)
+        if kept:
+            assert found == []
+        else:
+            (line,) = found
+            assert line.startswith(
+                f"node_pools[0].capacity: {' before '.join(order)} is not possible: only K"
+            )

@@ -8,6 +8,7 @@ import pytest
 from infra.machines import machine
 from stacks.load import from_file, parse
 from stacks.plan import Plan, make_plan
+from stacks.plan.text import lines
 from tests.stacks.environments import aws_values, changed, local_values
 
 
@@ -145,6 +146,40 @@ def test_the_maximum_takes_the_dearest_machine_that_may_be_bought():
     plan = plan_of(values)
     assert plan.pools[0].machine == "g6.2xlarge"
     assert plan.pools[0].usd_per_hour.maximum == pytest.approx(5 * machine("g6.4xlarge").price_per_hour_usd)
+
+
+def test_the_plan_says_how_max_nodes_is_shared_out():
+    plan = plan_of(changed("node_pools.0.capacity", ["on-demand", "spot"]))
+    assert plan.pools[0].max_nodes_by_capacity == {"on-demand": 3, "spot": 3}
+    (line,) = [line for line in lines(plan) if "shared out" in line]
+    assert line == (
+        "l4: max_nodes 6 is shared out: 3 on-demand, then 3 spot; the next once the one before is sold out "
+        "or used up. A share is not passed on: without on-demand at most 3, without spot at most 3 nodes"
+    )
+    pools = plan.exported()["node_pools"]
+    assert isinstance(pools, list)
+    assert pools[0]["max_nodes_by_capacity"] == {"on-demand": 3, "spot": 3}
+    assert pools[1]["max_nodes_by_capacity"] == {"on-demand": 3}
+
+
+def test_what_is_bought_beyond_the_first_share_has_the_price_of_the_next():
+    values = changed("node_pools.0.capacity", ["spot", "on-demand"])
+    values["node_pools"][0]["max_nodes"] = 5
+    values["models"][0]["expected_load"]["requests_per_second"] = 3.5
+    override = {"machine_type": "g6.2xlarge", "usd_per_hour": 1.0, "spot_usd_per_hour": 0.5,
+                "as_of": "2026-11-20", "source": "contract"}  # fmt: skip
+    pool = plan_of({**values, "price_overrides": [override]}).pools[0]
+    # Three spot and two on demand; at most three of whichever costs more.
+    assert pool.machines.expected == 4
+    assert pool.usd_per_hour.expected == pytest.approx(3 * 0.5 + 1.0)
+    assert pool.usd_per_hour.maximum == pytest.approx(2 * 1.0 + 3 * 0.5)
+
+
+def test_a_capacity_that_the_cluster_does_not_sell_takes_no_share_and_is_said_to_have_no_effect():
+    plan = plan_of(changed("node_pools.0.capacity", ["on-demand", "reserved"]))
+    assert plan.pools[0].max_nodes_by_capacity == {"on-demand": 6}
+    assert "l4: capacity reserved has no effect, this cluster does not sell it" in lines(plan)
+    assert plan.exported()["node_pools"][0]["capacity_not_sold"] == ("reserved",)  # pyright: ignore[reportIndexIssue]
 
 
 def test_a_replica_that_leaves_most_of_its_machine_idle_is_told_of_a_cheaper_one():

@@ -68,12 +68,21 @@ def test_renamed_metrics_get_their_names_back():
 
 
 def test_the_pools_limit_is_what_is_there_and_comes_back():
-    path = "/apis/karpenter.sh/v1/nodepools/l4"
+    path = "/apis/karpenter.sh/v1/nodepools"
     limits = {"nodes": "6", "nvidia.com/gpu": "6"}
-    patches = broken_and_restored("pool-limit", {path: {"spec": {"limits": limits}}})
+
+    def node_pool(name: str, pool: str, nodes: int) -> dict[str, Any]:
+        template = {"metadata": {"labels": {"llm-platform/node-pool": pool}}}
+        spec = {"limits": limits, "template": template}
+        return {"metadata": {"name": name}, "spec": spec, "status": {"nodes": nodes}}
+
+    items = [node_pool("l4", "l4", 2), node_pool("l4.spot", "l4", 1), node_pool("other", "other", 3)]
+    patches = broken_and_restored("pool-limit", {path: {"items": items}})
     assert patches == [
-        (path, {"spec": {"limits": {"nodes": "2"}}}),
-        (path, {"spec": {"limits": limits}}),
+        (f"{path}/l4", {"spec": {"limits": {"nodes": "2"}}}),
+        (f"{path}/l4.spot", {"spec": {"limits": {"nodes": "1"}}}),
+        (f"{path}/l4", {"spec": {"limits": limits}}),
+        (f"{path}/l4.spot", {"spec": {"limits": limits}}),
     ]
 
 
