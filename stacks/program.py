@@ -333,7 +333,7 @@ def _configuration(
         # anyway.
         stack.model_dump_json(
             exclude={
-                **dict.fromkeys(("cluster", "budget", "price_overrides", "tags"), True),
+                **dict.fromkeys(("cluster", "budget", "price_overrides", "tags", "observability"), True),
                 "gateway": {"tokens": {"public_keys"}},
             }
         ),

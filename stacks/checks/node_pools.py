@@ -28,7 +28,7 @@ def check_pool(path: str, pool: NodePool, stack: Stack) -> Iterator[Problem]:
     yield from _check_machine_types(path, pool, stack)
     yield from _check_capacity(f"{path}.capacity", pool, stack.cluster, served)
     yield from _check_order(path, pool, stack.cluster)
-    yield from _check_disk(path, pool)
+    yield from _check_disk(path, pool, stack.cluster)
     yield from _check_room(path, pool, served, stack)
     yield from _check_warm_nodes(path, pool, served, stack)
 
@@ -111,7 +111,12 @@ def _check_order(path: str, pool: NodePool, cluster: Cluster) -> Iterator[Proble
         )
 
 
-def _check_disk(path: str, pool: NodePool) -> Iterator[Problem]:
+def _check_disk(path: str, pool: NodePool, cluster: Cluster) -> Iterator[Problem]:
+    if pool.disk_gib is not None and isinstance(cluster, LocalCluster):
+        yield Problem(
+            f"{path}.disk_gib",
+            f"{pool.disk_gib} is not possible: no disk is attached to nodes of a local cluster. Leave it out",
+        )
     if pool.disk_gib is not None:
         return
     without = [name for name in pool.machine_types if name in SHAPES and SHAPES[name].local_disk_gb == 0]

@@ -18,6 +18,7 @@ from stacks.config.cluster import (
     NodeAutoscaler,
     SystemNodes,
 )
+from stacks.config.effect import Ineffective, NoEffectYet, ineffective
 from stacks.config.gateway import Gateway, Public, Rate, RateLimit, Tokens
 from stacks.config.models import (
     Adapter,
@@ -46,9 +47,11 @@ __all__ = [
     "ExpectedLoad",
     "Gateway",
     "GcpCluster",
+    "Ineffective",
     "LatencyObjective",
     "LocalCluster",
     "Model",
+    "NoEffectYet",
     "NodeAutoscaler",
     "NodePool",
     "Observability",
@@ -62,6 +65,7 @@ __all__ = [
     "Stack",
     "SystemNodes",
     "Tokens",
+    "ineffective",
 ]
 
 
@@ -85,6 +89,7 @@ class Stack(Section, frozen=True):
         default={},
         description="labels of everything that costs money, such as team and cost_center; keys and values "
         f"have {TAG_RULE}",
+        json_schema_extra=NoEffectYet("nothing that is registered carries them"),
     )
 
     def pool(self, name: str) -> NodePool:

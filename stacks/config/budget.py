@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
+from stacks.config.effect import NoEffectYet
 from stacks.config.section import Section
 
 DEFAULT_UTILIZATION = 0.5
@@ -59,7 +60,11 @@ class PriceOverride(Section, frozen=True):
         | None
     ) = Field(default=None, description="US dollars per hour as spot, above 0; left out, it is not known")
     as_of: Annotated[date, BeforeValidator(_day)] = Field(description="the day of the price, as 2026-11-24")
-    source: str = Field(min_length=1, description="where the price comes from")
+    source: str = Field(
+        min_length=1,
+        description="where the price comes from",
+        json_schema_extra=NoEffectYet("a note for readers of the file; the plan does not show it"),
+    )
 
 
 TAG = r"^[a-z0-9]([-_a-z0-9]{0,61}[a-z0-9])?$"

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from infra.kubernetes_version import LOCAL_RELEASE, KubernetesVersion, kubernetes_version
+from stacks.config.effect import NoEffectYet
 from stacks.config.node_pools import Capacity
 from stacks.config.section import NAME_RULE, Name, Section
 
@@ -20,11 +21,14 @@ Cidr = Annotated[
     ),
 ]
 
+NOT_BUILT = NoEffectYet("clusters of this provider are planned only")
+
 AllowedCidrs = Annotated[
     tuple[Cidr, ...],
     Field(
         strict=False,
         description="networks that reach the API server from outside; an empty list leaves it private",
+        json_schema_extra=NOT_BUILT,
     ),
 ]
 
@@ -110,14 +114,16 @@ class GcpCluster(AnyCluster, frozen=True):
     provider: Literal["gcp"] = Field(description="where the cluster runs")
     name: ClusterName
     project: str = Field(
-        pattern=r"^[a-z][-a-z0-9]{4,28}[a-z0-9]$", description="id of the Google Cloud project"
+        pattern=r"^[a-z][-a-z0-9]{4,28}[a-z0-9]$",
+        description="id of the Google Cloud project",
+        json_schema_extra=NOT_BUILT,
     )
     region: str = Field(
         pattern=r"^[a-z]+-[a-z]+\d$",
         description="a Google Cloud region, such as us-central1; prices follow it",
     )
     release_channel: Literal["rapid", "regular", "stable", "extended"] = Field(
-        description="how early the cluster gets new versions of Kubernetes"
+        description="how early the cluster gets new versions of Kubernetes", json_schema_extra=NOT_BUILT
     )
     api_allowed_cidrs: AllowedCidrs
     system_nodes: SystemNodes
@@ -138,9 +144,13 @@ class ExistingCluster(AnyCluster, frozen=True):
     provider: Literal["existing"] = Field(description="where the cluster runs")
     name: ClusterName
     kubeconfig: str = Field(
-        min_length=1, description="path of the kubeconfig file, relative to the folder of Pulumi.yaml"
+        min_length=1,
+        description="path of the kubeconfig file, relative to the folder of Pulumi.yaml",
+        json_schema_extra=NOT_BUILT,
     )
-    context: str = Field(min_length=1, description="name of the context in that file")
+    context: str = Field(
+        min_length=1, description="name of the context in that file", json_schema_extra=NOT_BUILT
+    )
     version: KubernetesRelease | None = Field(
         default=None,
         description="its Kubernetes version, which decides what an autoscaler may be told; left out, it is "

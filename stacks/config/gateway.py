@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from serving.served import TEAM_SHARE_OF_MODEL
+from stacks.config.effect import NoEffectYet
 from stacks.config.section import NAME_RULE, Name, Section
 
 TokenId = Annotated[
@@ -69,6 +70,7 @@ class Public(Section, frozen=True):
         pattern=r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?\.)+[a-z]{2,}$",
         max_length=253,
         description="DNS name that clients use, such as llm.example.com",
+        json_schema_extra=NoEffectYet("no DNS record is made, and certificate alone decides what TLS shows"),
     )
     certificate: str = Field(
         min_length=1,
@@ -119,4 +121,7 @@ class Gateway(Section, frozen=True):
         default="envoy",
         description="what chooses among replicas: envoy, or the inference_pool of a Gateway API inference "
         "gateway that the cluster already has",
+        json_schema_extra=NoEffectYet(
+            "envoy chooses among replicas whatever it says", only=("inference_pool",)
+        ),
     )

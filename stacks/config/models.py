@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from stacks.config.chat import Reasoning, TemplateArguments, ToolCalls
+from stacks.config.effect import NoEffectYet
 from stacks.config.section import NAME_RULE, Fraction, Name, Seconds, Section
 
 MOST_TOKENS = 10_000_000
@@ -27,13 +28,22 @@ class LatencyObjective(Section, frozen=True):
     objective: Fraction = Field(description="share of requests that keep it, above 0 and below 1")
 
 
+class TokenLatency(LatencyObjective, frozen=True):
+    """The same for the time between two tokens."""
+
+    objective: Fraction = Field(
+        description="share of requests that keep it, above 0 and below 1",
+        json_schema_extra=NoEffectYet("nothing counts the requests that keep the latency between tokens"),
+    )
+
+
 class ServiceLevel(Section, frozen=True):
     """What users of a model are promised."""
 
     ttft: LatencyObjective = Field(
         description="time to first token; with task embed or rerank the time to the answer"
     )
-    itl: LatencyObjective | None = Field(
+    itl: TokenLatency | None = Field(
         default=None, description="inter-token latency; only with task generate, which needs it"
     )
     availability: Fraction = Field(description="share of requests answered, above 0 and below 1")

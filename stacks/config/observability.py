@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from stacks.config.effect import NoEffectYet
 from stacks.config.section import Section
 
 
@@ -33,18 +34,30 @@ SRE_WORKBOOK = (
 chapter 5, with the ticket at a day that sloth and kubernetes-mixin add."""
 
 
+NO_ALERTS = NoEffectYet("no alerts on service levels are made yet")
+
+
 class Observability(Section, frozen=True):
     """What is kept and what is alerted on."""
 
     metrics_retention_days: int = Field(
-        default=15, ge=1, le=400, description="days that Prometheus keeps metrics, 1 to 400"
+        default=15,
+        ge=1,
+        le=400,
+        description="days that Prometheus keeps metrics, 1 to 400",
+        json_schema_extra=NoEffectYet("Prometheus is not installed by this stack, and keeps its own setting"),
     )
     slo_window_days: int = Field(
-        default=30, ge=1, le=90, description="days over which an error budget is counted, 1 to 90"
+        default=30,
+        ge=1,
+        le=90,
+        description="days over which an error budget is counted, 1 to 90",
+        json_schema_extra=NO_ALERTS,
     )
     burn_rate_alerts: tuple[BurnRateAlert, ...] = Field(
         default=SRE_WORKBOOK,
         strict=False,
         description="alerts on the speed at which error budgets are spent; left out, those of Google's SRE "
         "workbook",
+        json_schema_extra=NO_ALERTS,
     )

@@ -34,6 +34,7 @@ def markdown(title: str, notes: Sequence[str], before: Plan | None, after: Plan,
         ),
         _reading(after),
         *(f"**Refused**: `{problem.path}`: {problem.message}" for problem in refusals(after)),
+        *_no_effect(before, after),
         *_warnings(before, after, today),
     ]
     return "\n\n".join(parts) + "\n"
@@ -43,7 +44,7 @@ def _summary(before: Plan | None, after: Plan) -> str:
     now = after.usd_per_hour.per_month
     if before is None:
         return f"**{now.expected:.0f} $/month** under expected load, at most {now.maximum:.0f}."
-    if before.exported() == after.exported():
+    if _figures(before) == _figures(after):
         return "No change in replicas, GPUs or money."
     then = before.usd_per_hour.per_month
     return (
@@ -52,6 +53,10 @@ def _summary(before: Plan | None, after: Plan) -> str:
         f"{now.maximum - then.maximum:+.0f} at most "
         f"({_change(f'{then.maximum:.0f}', f'{now.maximum:.0f}')})."
     )
+
+
+def _figures(plan: Plan) -> dict[str, object]:
+    return {key: value for key, value in plan.exported().items() if key != "no_effect_yet"}
 
 
 def _triple(span: Span, form: str) -> str:
@@ -130,6 +135,13 @@ def _reading(plan: Plan) -> str:
         "Three figures are minimum / expected / maximum; tokens at "
         f"{plan.utilization:.0%} utilization; prices of {plan.prices_as_of.isoformat()} or later.{timing}"
     )
+
+
+def _no_effect(before: Plan | None, after: Plan) -> list[str]:
+    """Fields without effect that the change brings."""
+    known = () if before is None else before.no_effect_yet
+    new = [field for field in after.no_effect_yet if field not in known]
+    return ["\n".join(f"- `{field.path}` has no effect yet: {field.reason}" for field in new)] if new else []
 
 
 def _warnings(before: Plan | None, after: Plan, today: date) -> list[str]:

@@ -10,7 +10,7 @@ from infra.kubernetes_version import KubernetesVersion
 from serving.chat import ChatFormat
 from serving.cost import Span, TokenPrice, total
 from serving.fit import Fit
-from stacks.config import Budget
+from stacks.config import Budget, Ineffective
 from stacks.plan.cheaper import Cheaper
 
 
@@ -108,7 +108,7 @@ class Plan:
 
     region: of the cluster; None where it has none. kubernetes: its release, where it is known. utilization:
     share of a replica's throughput that the price of tokens rests on. spot_without_price: machines planned at
-    their on-demand price instead.
+    their on-demand price instead. no_effect_yet: fields that the file sets and that change nothing.
     """
 
     cluster: str
@@ -123,6 +123,7 @@ class Plan:
     prices: tuple[PriceSource, ...]
     spot_without_price: tuple[str, ...]
     not_included: tuple[str, ...]
+    no_effect_yet: tuple[Ineffective, ...]
 
     @property
     def gpu_usd_per_hour(self) -> Span:
@@ -166,6 +167,7 @@ class Plan:
             "prices_as_of": self.prices_as_of.isoformat(),
             "spot_without_price": list(self.spot_without_price),
             "not_included": list(self.not_included),
+            "no_effect_yet": [asdict(field) for field in self.no_effect_yet],
         }
 
 

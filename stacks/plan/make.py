@@ -24,7 +24,7 @@ from serving.packing import cheapest_machine
 from stacks.canary import deployed
 from stacks.catalogue import pool_machines, sold, system_machine
 from stacks.chat import chat_format_of
-from stacks.config import AwsCluster, GcpCluster, Model, NodePool, Stack
+from stacks.config import AwsCluster, GcpCluster, Model, NodePool, Stack, ineffective
 from stacks.plan.cheaper import cheaper_machine
 from stacks.plan.figures import FixedCost, ModelPlan, Plan, PoolPlan, PriceSource
 from stacks.sizing import capacity_of, facts_of, fit_of, replicas_expected, replicas_idle
@@ -80,6 +80,7 @@ def make_plan(stack: Stack) -> Plan:
         prices=tuple(_price_sources(stack, costs, cluster_price)),
         spot_without_price=tuple(_spot_without_price(stack, costs)),
         not_included=_not_included(stack),
+        no_effect_yet=tuple(ineffective(stack)),
     )
 
 

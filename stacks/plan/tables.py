@@ -26,6 +26,8 @@ def show(plan: Plan, warnings: Sequence[str], console: Console) -> None:
         markup=False,
         highlight=False,
     )
+    for field in plan.no_effect_yet:
+        console.print(str(field), markup=False, highlight=False)
     for warning in warnings:
         console.print(f"Warning: {warning}", style="yellow", markup=False, highlight=False)
 

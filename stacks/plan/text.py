@@ -20,6 +20,7 @@ def lines(plan: Plan) -> list[str]:
             else f"{cost.label}: {cost.usd_per_hour.minimum:.2f} $/h"
             for cost in plan.fixed
         ),
+        *map(str, plan.no_effect_yet),
         f"in all: {hour.minimum:.2f} $/h with all models at minimum, {hour.expected:.2f} $/h under "
         f"expected_load, {hour.maximum:.2f} $/h at most; per month {month.minimum:.0f}, "
         f"{month.expected:.0f} and {month.maximum:.0f} $ ({prices(plan)})",
