@@ -51,7 +51,7 @@ env: $(VENV)/all.stamp ## shell exports: eval "$$(make -s env)"
 	@$(BIN)/python -m local env
 
 # The keys of the local stack are in its state folder, wherever that is.
-TOKENS := $(if $(filter local,$(STACK)),local.token,stacks.token)
+TOKENS := $(if $(filter local,$(STACK)),local.token,stacks.commands.token)
 
 key: $(VENV)/all.stamp ## a key that signs tokens of STACK; RETIRE=KID takes one out: docs/tokens.md
 	@$(BIN)/python -m $(TOKENS) key "$(STACK)" --retire "$$RETIRE"
@@ -63,17 +63,17 @@ plan: $(VENV)/plan.stamp ## models, machines and dollars per hour of STACK, with
 	@$(BIN)/python -m stacks.plan $(STACK)
 
 plan-diff: $(VENV)/plan.stamp ## what STACK's change since BASE does to replicas, GPUs and money, as Markdown
-	@$(BIN)/python -m stacks.plan_diff $(STACK) --base $(BASE)
+	@$(BIN)/python -m stacks.commands.plan_diff $(STACK) --base $(BASE)
 
 check: $(VENV)/all.stamp ## the policy pack on STACK, without cloud, cluster or CLI
-	@$(BIN)/python -m stacks.check $(STACK)
+	@$(BIN)/python -m stacks.commands.policy_check $(STACK)
 
 # A published pack is installed on its own: with its own environment, and the pins without what the rest needs.
 policy-pack: ## the policy pack as a folder for `pulumi policy publish`: OUT=FOLDER
 	@test -n "$(OUT)" || { echo "OUT is missing: make policy-pack OUT=FOLDER" >&2; exit 2; }
 	@mkdir -p "$(OUT)"
 	@tar -c --exclude=__pycache__ --exclude=policies/PulumiPolicy.yaml --exclude=policies/requirements.txt \
-	  policies infra serving $(wildcard sizing) | tar -x -C "$(OUT)"
+	  policies infra serving sizing | tar -x -C "$(OUT)"
 	@mv "$(OUT)/policies/__main__.py" "$(OUT)"
 	@sed 's|\.\./\.venv|venv|; /^#/d' policies/PulumiPolicy.yaml > "$(OUT)/PulumiPolicy.yaml"
 	@sed -nE 's/^([a-z0-9.-]+==[^ ]+).*/\1/p' requirements.lock > "$(OUT)/constraints.txt"
@@ -108,26 +108,26 @@ test-unit: $(VENV)/all.stamp ## no cluster and no load: what to run while writin
 	@$(BIN)/python -m pytest -m "not cluster and not traffic" --numprocesses logical --dist worksteal
 
 fuzz: $(VENV)/all.stamp ## opt-in, 4 minutes: odd requests to the gateway in long runs; LLM_PLATFORM_FUZZ_SEED repeats one
-	@LLM_PLATFORM_FUZZ_EXAMPLES=15000 $(BIN)/python -m pytest -s tests/serving/test_gateway_fuzz.py \
-	  tests/serving/test_slow_clients.py tests/serving/fuzz/campaign.py
+	@LLM_PLATFORM_FUZZ_EXAMPLES=15000 $(BIN)/python -m pytest -s tests/serving/gateway/test_fuzz.py \
+	  tests/serving/gateway/test_slow_clients.py tests/serving/gateway/fuzz/campaign.py
 
 test-vllm: $(VENV)/all.stamp ## opt-in, 6 GB once: the emulator against real vLLM 0.32 and 0.33 (VLLM=0.33: one)
 	@$(BIN)/python -m local.engine.comparison $(addprefix --release ,$(VLLM))
 
 golden: $(VENV)/all.stamp ## renew the rendered manifests in tests/golden; review the difference
-	@LLM_PLATFORM_UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q tests/stacks/test_golden.py
+	@LLM_PLATFORM_UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q tests/stacks/program/test_golden.py
 
 openapi: $(VENV)/all.stamp ## renew docs/openapi.json, the gateway's published description
-	@$(BIN)/python -m serving.openapi
+	@$(BIN)/python -m serving.gateway.openapi
 
 schema: $(VENV)/all.stamp ## renew stacks/schema.json, which editors use
-	@$(BIN)/python -m stacks.schema
+	@$(BIN)/python -m stacks.commands.schema
 
-pin-images: $(VENV)/all.stamp ## ask the registries for the digests of serving/data/images.yaml
-	@$(BIN)/python -m serving.pin_images
+pin-images: $(VENV)/all.stamp ## ask the registries for the digests of serving/images/data/images.yaml
+	@$(BIN)/python -m serving.images.pin
 
 refresh-prices: $(VENV)/all.stamp ## renew machine prices from the clouds' own APIs, with your credentials
-	@$(BIN)/python -m infra.prices
+	@$(BIN)/python -m sizing.hardware.prices
 
 bench: toolchain ## timings of the main jobs, to docs/benchmarks.md and .json
 	@$(BIN)/python -m local.bench

@@ -1,4 +1,5 @@
-from stacks import load, program
+from stacks import load
+from stacks.program import platform as program
 
 stack = load.from_pulumi()
 platform = program.build(stack)

@@ -8,7 +8,6 @@ from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from dashboards.rules import ScaledModel, pool_rule_group, rule_group
-from dashboards.signals import SERVICE_LABEL
 from infra.cluster import Cluster
 from serving.names import (
     COMPONENT_LABEL,
@@ -20,6 +19,7 @@ from serving.names import (
     NAME_LABEL,
     labels,
 )
+from serving.signals import SERVICE_LABEL
 
 API_VERSION = "monitoring.coreos.com/v1"
 

@@ -1,4 +1,4 @@
-"""Recording rules that turn an engine's own metrics into the signals of dashboards/signals.py. Pure.
+"""Recording rules that turn an engine's own metrics into the signals of serving/signals.py. Pure.
 
 One group per model: Prometheus runs the rules of a group one after another, and a rule sees what the ones
 before it have just recorded. Rules in two groups would see each other one interval late.
@@ -18,7 +18,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from dashboards.signals import (
+from infra.scheduling import NODE_POOL_LABEL
+from serving.gateway.arrivals import ARRIVALS_METRIC, MODEL_LABEL
+from serving.names import GATEWAY_NAMESPACE, INFERENCE_NAMESPACE
+from serving.signals import (
     ENGINE_LABEL,
     HOLD,
     POOL_LABEL,
@@ -33,9 +36,6 @@ from dashboards.signals import (
     series,
     signal,
 )
-from infra.scheduling import NODE_POOL_LABEL
-from serving.envoy.arrivals import ARRIVALS_METRIC, MODEL_LABEL
-from serving.names import GATEWAY_NAMESPACE, INFERENCE_NAMESPACE
 
 BURN_WINDOW_SECONDS = 120
 """Window of the time-to-first-token signals. Shorter ones see too few requests; longer ones still remember

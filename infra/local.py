@@ -28,8 +28,8 @@ from infra.cluster import (
     WeightsStorage,
 )
 from infra.kubernetes_version import LOCAL_RELEASE
-from infra.machines import Machine, machines_of
 from infra.scheduling import GPU_RESOURCE, NODE_POOL_LABEL
+from sizing.hardware.machines import Machine, machines_of
 
 ZONE = "local-a"
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from infra.accelerators import Accelerator
-from infra.machines import Machine
+from sizing.hardware.accelerators import Accelerator
+from sizing.hardware.machines import Machine
 
 NODE_POOL_LABEL = "llm-platform/node-pool"
 ACCELERATOR_LABEL = "llm-platform/accelerator"

@@ -1,6 +1,7 @@
 """Keys and tokens of the local gateway: made by `make up`, used by whatever on this machine asks it.
 
-`python -m local.token key|mint local` is `python -m stacks.token` with the keys of this state folder.
+`python -m local.token key|mint local` is `python -m stacks.commands.token` with the keys of this state
+folder.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from functools import cache
 from typing import Any
 
 from local.paths import JWKS, KEYS, KUBECONFIG
-from serving.tokens import EVERY_MODEL, claims, mint
+from serving.gateway.tokens import EVERY_MODEL, claims, mint
+from stacks.commands.token import main
 from stacks.load import PROJECT
 from stacks.signing_keys import KeyFileError, KeyFiles
-from stacks.token import main
 
 STACK = "local"
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from infra.choices import valid_choices
+from sizing.choices import valid_choices
 
 LEVELS = ("advisory", "mandatory", "disabled")
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from policies.engine_commands import engine_command
 from policies.pods import Container
-from serving.image_reference import read_reference
+from serving.images.reference import read_reference
 
 TRITON_IMAGE = "nvidia/tritonserver"
 TGI_IMAGE = "huggingface/text-generation-inference"
@@ -14,7 +14,7 @@ TGI_IMAGE = "huggingface/text-generation-inference"
 
 @dataclass(frozen=True)
 class EngineRelease:
-    """An engine by its name in serving/data/engine_versions.yaml, and the tag of its image, "" for none."""
+    """An engine by its name in policies/data/engine_versions.yaml, and the tag of its image, "" for none."""
 
     engine: str
     tag: str

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from infra.machines import SHAPES, MachineShape
 from infra.scheduling import ACCELERATOR_LABEL, GPU_RESOURCE, NODE_POOL_LABEL
 from policies.objects import KubernetesObject, Resource, kubernetes_objects
 from policies.pods import Pod
 from policies.properties import Section
+from sizing.hardware.machines import SHAPES, MachineShape
 
 INSTANCE_TYPE = "node.kubernetes.io/instance-type"
 INSTANCE_FAMILY = "karpenter.k8s.aws/instance-family"
@@ -26,7 +26,7 @@ MACHINE_LABELS = (*HARDWARE_LABELS, ACCELERATOR_LABEL)
 """Labels by which a pod chooses machines or their GPUs, whatever pool they are in."""
 
 GKE_NAMES = {"nvidia-tesla-t4": "nvidia-t4", "nvidia-tesla-a100": "nvidia-a100-40gb"}
-"""GKE's label of an accelerator where it differs from the name in infra/data/accelerators.yaml."""
+"""GKE's label of an accelerator where it differs from the name in sizing/hardware/data/accelerators.yaml."""
 
 KEEPS_PODS_OFF = ("NoSchedule", "NoExecute")
 

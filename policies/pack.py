@@ -4,27 +4,25 @@ from __future__ import annotations
 
 from pulumi_policy import Policy
 
-from policies.rules import (
-    cost_001,
-    cost_001_advice,
-    gpu_001,
-    gpu_002,
-    gpu_010,
-    rel_003,
-    sec_001,
-    sec_002,
-    sec_003,
-    sec_004,
-    sec_005,
-    sec_006,
-    sec_009,
-    sec_009_outputs,
-    sec_011,
-    sup_001,
-    sup_002,
-    sup_002_advice,
-    sup_003,
-)
+from policies.rules import budget_and_prices_reviewed as cost_001_advice
+from policies.rules import drains_keep_replicas as rel_003
+from policies.rules import engine_gets_its_gpus as gpu_002
+from policies.rules import engines_not_exposed as sec_001
+from policies.rules import engines_reached_through_gateway_only as sec_002
+from policies.rules import engines_run_no_foreign_code as sec_005
+from policies.rules import engines_still_maintained as sup_002_advice
+from policies.rules import engines_without_known_vulnerabilities as sup_002
+from policies.rules import gpu_machines_for_gpu_pods_only as gpu_010
+from policies.rules import images_pinned_by_digest as sup_001
+from policies.rules import machine_credentials_unreachable as sec_006
+from policies.rules import model_fits_gpu_memory as gpu_001
+from policies.rules import models_pinned_without_code as sup_003
+from policies.rules import namespaces_deny_by_default as sec_003
+from policies.rules import no_readable_credentials as sec_009
+from policies.rules import no_readable_credentials_in_outputs as sec_009_outputs
+from policies.rules import pods_have_own_accounts as sec_011
+from policies.rules import pods_run_restricted as sec_004
+from policies.rules import spending_within_budget as cost_001
 
 NAME = "llm-platform"
 DESCRIPTION = "Rules for LLM serving on Kubernetes, judged before anything is created."

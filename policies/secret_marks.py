@@ -12,7 +12,7 @@ from google.protobuf.json_format import MessageToDict
 from pulumi_policy import policy as sdk
 from pulumi_policy.deserialize import SPECIAL_SECRET_SIG, SPECIAL_SIG_KEY
 
-from infra.credentials import Place
+from policies.credentials import Place
 
 _marks: dict[str, frozenset[Place]] = {}
 

@@ -10,11 +10,11 @@ from typing import Literal, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from infra.machines import MACHINES, SYSTEM_MACHINES, Machine, SystemMachine
 from infra.scheduling import GPU_RESOURCE
 from policies.node_pools import NodePool
 from policies.stack_configuration import section
-from serving.cost import HOURS_PER_MONTH, machine_usd
+from sizing.cost import HOURS_PER_MONTH, machine_usd
+from sizing.hardware.machines import MACHINES, SYSTEM_MACHINES, Machine, SystemMachine
 
 T = TypeVar("T")
 
@@ -134,7 +134,8 @@ def priced_machines(pool: NodePool) -> list[PricedMachine]:
     unknown = sorted(name for name in names if name not in known)
     if unknown:
         raise UnboundedError(
-            f"nobody knows the price of {', '.join(unknown)}: add it to infra/data or to price_overrides"
+            f"the price of {', '.join(unknown)} is not known: add it to sizing/hardware/data or to "
+            "price_overrides"
         )
     if not names:
         raise UnboundedError(

@@ -12,9 +12,9 @@ import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
-from dashboards import signals
 from infra.cluster import Cluster
 from infra.kubernetes_version import KubernetesVersion, has_configurable_tolerance
+from serving import signals
 from serving.names import INFERENCE_NAMESPACE, labels
 
 POLLING_SECONDS = 5

@@ -15,12 +15,12 @@ from typing import Final
 import yaml
 from pydantic import ValidationError
 
-from infra.choices import valid_choices
-from stacks.checks import check
-from stacks.checks.secrets import check_secrets, check_text
-from stacks.checks.secrets_provider import check_secrets_provider
+from sizing.choices import valid_choices
 from stacks.config import Stack
 from stacks.problems import Problem, StackError, problems_of
+from stacks.validate import check
+from stacks.validate.secrets import check_secrets, check_text
+from stacks.validate.secrets_provider import check_secrets_provider
 
 STACKS = Path(__file__).resolve().parent
 

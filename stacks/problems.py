@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from infra.choices import valid_choices
+from sizing.choices import valid_choices
 
 Location = tuple[int | str, ...]
 

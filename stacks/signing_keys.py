@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.choices import valid_choices
-from serving.jwks import MAX_KEYS, JwksError, PublicKey, read_jwks, write_jwks
-from serving.tokens import SigningKey, TokenError, new_key, read_signing_key
+from serving.gateway.jwks import MAX_KEYS, JwksError, PublicKey, read_jwks, write_jwks
+from serving.gateway.tokens import SigningKey, TokenError, new_key, read_signing_key
+from sizing.choices import valid_choices
 from stacks.config import LocalCluster, Stack
 
 ROOT = Path(__file__).resolve().parent.parent

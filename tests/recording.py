@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from stacks import recording
+from stacks.commands import recording
+from stacks.commands.recording import STACK_TYPE, Registered
 from stacks.load import PROJECT
-from stacks.recording import STACK_TYPE, Registered
 
 __all__ = ["Recording", "Registered", "record", "stack_outputs"]
 

@@ -1,7 +1,7 @@
 """The scaling board: demand, latency, what each trigger wants, and what came of it, on one time axis.
 
 Classic dashboard JSON (schema version 42), which Grafana 10.4 to 13 load from a file or a ConfigMap; a bare
-version 2 document is refused there. Only signals of dashboards/signals.py are drawn: a panel on any other
+version 2 document is refused there. Only signals of serving/signals.py are drawn: a panel on any other
 name is an error when the board is rendered.
 """
 
@@ -27,7 +27,8 @@ from grafana_foundation_sdk.models.dashboard import (
     ThresholdsMode,
 )
 
-from dashboards.signals import (
+from serving.names import INFERENCE_NAMESPACE
+from serving.signals import (
     HOLD,
     POOL_LABEL,
     POOL_NODES,
@@ -38,7 +39,6 @@ from dashboards.signals import (
     WORK,
     signal,
 )
-from serving.names import INFERENCE_NAMESPACE
 
 UID = "llm-platform-scaling"
 DATASOURCE = "datasource"

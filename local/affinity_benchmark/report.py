@@ -9,7 +9,7 @@ from local.affinity_benchmark.measure import Measured, Plan
 from local.affinity_benchmark.servers import ENGINE
 from local.affinity_benchmark.workload import CASES, Case
 from local.load.statistics import percentile
-from serving.envoy.affinity import BALANCE_PER_CENT
+from serving.gateway.affinity import BALANCE_PER_CENT
 
 HEAD = """# What `prompt_cache_key` gains and costs
 

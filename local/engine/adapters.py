@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local.engine.refusal import Refused
-from serving.fit.adapters import AdapterSlots
+from sizing.fit.adapters import AdapterSlots
 
 CONFIGURATION = "adapter_config.json"
 FIELDS = {"name", "path", "base_model_name", "is_3d_lora_weight"}

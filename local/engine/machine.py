@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.accelerators import Accelerator, accelerator
-from infra.choices import UnknownNameError
 from local.engine.refusal import Refused
+from sizing.choices import UnknownNameError
+from sizing.hardware.accelerators import Accelerator, accelerator
 
 ACCELERATOR = "EMULATOR_ACCELERATOR"
 GPUS = "EMULATOR_GPUS"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from local.engine.refusal import Refused
-from serving.fit.concurrency import Pool, pool_of
-from serving.fit.memory import Memory, Setting, memory_by_stage, setting
-from serving.fit.request import FitRequest
+from sizing.fit.concurrency import Pool, pool_of
+from sizing.fit.memory import Memory, Setting, memory_by_stage, setting
+from sizing.fit.request import FitRequest
 
 
 @dataclass(frozen=True)

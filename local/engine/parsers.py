@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 
 from local.engine.refusal import Refused
-from serving.models import Model
+from sizing.models.models import Model
 
 TABLE = Path(__file__).parent / "data" / "parsers.json"
 

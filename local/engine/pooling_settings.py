@@ -12,7 +12,7 @@ import orjson
 
 from local.engine.refusal import Refused
 from local.engine.tokens import BYTES_PER_TOKEN
-from serving.models import Model
+from sizing.models.models import Model
 
 Task = Literal["embed", "classify"]
 """In vLLM's words; a classifier with one label is what reranks."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from infra.accelerators import Accelerator
 from local.engine.refusal import Refused
-from serving.fit.datatypes import ONLINE, OWN_METHODS
-from serving.models import Model
+from sizing.fit.datatypes import ONLINE, OWN_METHODS
+from sizing.hardware.accelerators import Accelerator
+from sizing.models.models import Model
 
 METHODS = (
     "awq", "auto_awq", "fp8", "fbgemm_fp8", "fp_quant", "modelopt", "modelopt_fp4", "modelopt_mxfp8",

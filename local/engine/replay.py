@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from local.engine.scheduler import Limits, Scheduler, Sequence
-from serving.timing import StepTime
+from sizing.capacity.timing import StepTime
 
 
 @dataclass(frozen=True)

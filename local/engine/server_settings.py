@@ -13,7 +13,7 @@ from local.engine.messages import Media
 from local.engine.parsers import Parsers, parsers
 from local.engine.refusal import Refused
 from local.engine.settings import at_least, given, model_argument
-from serving.models import Model
+from sizing.models.models import Model
 
 BUCKET_FAMILIES = frozenset(
     {

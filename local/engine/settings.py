@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from infra.accelerators import Accelerator
-from infra.choices import UnknownNameError
 from local.engine.adapters import adapter_slots
 from local.engine.machine import Machine
 from local.engine.memory import Placement, kv_blocks, longest_context, place
@@ -16,11 +14,13 @@ from local.engine.pooling_settings import Pooling, pooling_settings
 from local.engine.precision import weight_precision
 from local.engine.refusal import Refused
 from local.engine.weights import is_folder, model_in
-from serving.fit.request import FitRequest, Measured
-from serving.limits import default_running, default_step_tokens
-from serving.models import Model, model
-from serving.timing import StepTime, step_time
-from serving.weights import GIB
+from sizing.capacity.limits import default_running, default_step_tokens
+from sizing.capacity.timing import StepTime, step_time
+from sizing.choices import UnknownNameError
+from sizing.fit.request import FitRequest, Measured
+from sizing.hardware.accelerators import Accelerator
+from sizing.models.models import Model, model
+from sizing.models.weights import GIB
 
 DEFAULT_UTILISATION = 0.92
 DEFAULT_BLOCK_SIZE = 16
@@ -149,7 +149,9 @@ def served_model(flags: argparse.Namespace) -> Model:
     try:
         return model(name)
     except UnknownNameError as error:
-        raise Refused(f"the emulator knows only the models of serving/data/models.yaml: {error}") from None
+        raise Refused(
+            f"the emulator knows only the models of sizing/models/data/models.yaml: {error}"
+        ) from None
 
 
 def check_parallelism(flags: argparse.Namespace, served: Model, tensor_parallel: int, gpus: int) -> None:

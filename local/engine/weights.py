@@ -11,11 +11,11 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from infra.choices import UnknownNameError
 from local.engine.refusal import Refused
-from serving.huggingface import ConfigError, UnsupportedModelError
-from serving.models import Model, load_model, model
-from serving.staging.layout import MANIFEST, STAGING
+from serving.weights.layout import MANIFEST, STAGING
+from sizing.choices import UnknownNameError
+from sizing.models.huggingface import ConfigError, UnsupportedModelError
+from sizing.models.models import Model, load_model, model
 
 HASHED_BYTES = 16 * 1024 * 1024
 """Files up to this size are hashed. Of larger ones the size is compared: hashing 15 GiB would take as long as
@@ -56,7 +56,9 @@ def model_in(folder: Path) -> Model:
             raise Refused(f"{folder}: Cannot find any model weights: no .safetensors file in the folder.")
         return load_model(str(folder))
     except UnknownNameError as error:
-        raise Refused(f"the emulator knows only the models of serving/data/models.yaml: {error}") from None
+        raise Refused(
+            f"the emulator knows only the models of sizing/models/data/models.yaml: {error}"
+        ) from None
     except (ConfigError, UnsupportedModelError) as error:
         raise Refused(str(error)) from None
 

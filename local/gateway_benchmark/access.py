@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from functools import cache
 
-from serving.jwks import write_jwks
-from serving.tokens import EVERY_MODEL, claims, mint, new_key
+from serving.gateway.jwks import write_jwks
+from serving.gateway.tokens import EVERY_MODEL, claims, mint, new_key
 
 AUDIENCE = "gateway-benchmark"
 TEAM = "load"

@@ -25,11 +25,11 @@ from local.gateway_benchmark.access import AUDIENCE, authorization, jwks, token
 from local.gateway_benchmark.static_configuration import static_configuration
 from local.gateway_benchmark.upstream import MODEL
 from local.paths import TOOL_CACHE
-from serving.envoy.authentication import Authentication
-from serving.envoy.listeners import ADMIN_CLUSTER
-from serving.envoy.rate_limit import Rate, RateLimits
-from serving.envoy.watched import watched_documents
-from serving.served import ServedModel
+from serving.gateway.authentication import Authentication
+from serving.gateway.listeners import ADMIN_CLUSTER
+from serving.gateway.rate_limit import Rate, RateLimits
+from serving.gateway.served import ServedModel
+from serving.gateway.watched import watched_documents
 
 LIMITS = RateLimits(Rate(1_000_000, 1_000_000), {})
 """Looked at for each request and never reached."""

@@ -10,9 +10,9 @@ from typing import Any
 
 import yaml
 
-from serving.envoy.bootstrap import CLUSTERS_FILE, LISTENERS_FILE, bootstrap
-from serving.envoy.documents import Document, to_yaml
-from serving.envoy.listeners import ROUTES_FILE
+from serving.gateway.bootstrap import CLUSTERS_FILE, LISTENERS_FILE, bootstrap
+from serving.gateway.documents import Document, to_yaml
+from serving.gateway.listeners import ROUTES_FILE
 
 
 def static_configuration(files: Mapping[str, Document]) -> dict[str, Any]:

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from infra.tables import read_table
-from serving import models
-from serving.models import ModelRow
+from sizing.models import models
+from sizing.models.models import ModelRow
+from sizing.tables import read_table
 
 REVISION = re.compile(r"[0-9a-f]{40}")
 ADAPTER = re.compile(r"[\w.-]+/[\w.-]*(lora|adapter)[\w.-]*", re.IGNORECASE)

@@ -97,7 +97,7 @@ class Handler(BaseHTTPRequestHandler):
     def _files(self, name: str, revision: str, with_body: bool) -> Mapping[str, File] | None:
         files = repository(name, revision)
         if files is None:
-            message = f"{name} at {revision}: this imitation has the models of serving/data/models.yaml"
+            message = f"{name} at {revision}: this imitation has the models of sizing/models/data/models.yaml"
             self._missing(message, "RepoNotFound", with_body)
         return files
 

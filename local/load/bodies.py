@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import orjson
 
 from local.load.arrivals import Arrival
-from serving.served import Task
+from serving.gateway.served import Task
 
 PATHS: Mapping[Task, str] = {
     "generate": "/v1/chat/completions",

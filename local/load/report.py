@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
-from infra.machines import MACHINES
 from local.load.client import Outcome
 from local.load.run import Run
 from local.load.statistics import (
@@ -23,6 +22,7 @@ from local.load.statistics import (
     reaction,
     validity,
 )
+from sizing.hardware.machines import MACHINES
 from stacks.config import ServiceLevel
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dashboards.signals import HOLD, TTFT_GUARD, WORK, signal
-from dashboards.signals import QUEUE as QUEUE_TRIGGER
+from serving.signals import HOLD, TTFT_GUARD, WORK, signal
+from serving.signals import QUEUE as QUEUE_TRIGGER
 
 QUEUE = signal("inference:queue_depth:sum").name
 

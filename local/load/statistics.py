@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from infra.machines import Machine
 from local.load.client import Outcome
 from local.load.observe import Sample
 from local.load.signals import QUEUE, TRIGGERS
+from sizing.hardware.machines import Machine
 from stacks.config import ServiceLevel
 
 LATE_SECONDS = 0.1

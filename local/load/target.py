@@ -13,7 +13,7 @@ from local.load.scenario import SCENARIOS, Scenario
 from local.paths import BIN
 from local.token import authorization
 from local.up import gateway_address
-from serving.envoy.paths import DOES
+from serving.gateway.paths import DOES
 from stacks.config import Model, Stack
 from stacks.signing_keys import KeyFileError
 

@@ -13,15 +13,15 @@ import yaml
 from infra.cluster import WeightsStorage
 from infra.pod_security import container_security_context
 from infra.scheduling import GPU_RESOURCE
-from serving.chat import ChatFormat
-from serving.fit.adapters import slots_for
-from serving.fit.node import SCRATCH_GIB, shared_memory_gib
-from serving.images import image
+from serving.gateway.served import Task
+from serving.images.pinned import image
 from serving.names import ENGINE_PORT, HTTP_PORT_NAME
 from serving.replica import PRE_STOP_SECONDS, SHUTDOWN_MARGIN_SECONDS, Adapter, Replica
-from serving.served import Task
-from serving.staging import volumes as weight_volumes
-from serving.staging.layout import MODEL_PATH, adapter_path
+from serving.weights import volumes as weight_volumes
+from serving.weights.layout import MODEL_PATH, adapter_path
+from sizing.fit.adapters import slots_for
+from sizing.fit.node import SCRATCH_GIB, shared_memory_gib
+from sizing.models.chat import ChatFormat
 
 core = k8s.core.v1
 
@@ -45,7 +45,7 @@ STARTUP_SECONDS_BESIDES_WEIGHTS = 600
 LOAD_GIB_PER_SECOND = 0.1
 """A fifth of what one replica read from a network disk in a log: five that start at once share the volume."""
 
-_facts = yaml.safe_load((Path(__file__).parent.parent / "data" / "vllm.yaml").read_text(encoding="utf-8"))
+_facts = yaml.safe_load((Path(__file__).parent / "data" / "vllm.yaml").read_text(encoding="utf-8"))
 KEEP_ALIVE_SECONDS: int = _facts["keep_alive_seconds"]
 HISTOGRAMS: dict[str, list[float]] = {
     "time_to_first_token": _facts["time_to_first_token_buckets"],
@@ -66,7 +66,7 @@ IDLE_SECONDS = 300
 """After so long without work, an engine that generates is asked for one token, to see that it still can.
 Others are not: what they have computed is what scales them, and they would not fall asleep."""
 
-PROGRESS_SCRIPT = Path(__file__).parent.parent / "data" / "progress.py"
+PROGRESS_SCRIPT = Path(__file__).parent / "data" / "progress.py"
 
 DISK_GIB = SCRATCH_GIB + 2
 """Disk that a replica asks of its node: scratch, /tmp, and a GiB of logs."""

@@ -10,11 +10,11 @@ import pulumi
 import pulumi_kubernetes as k8s
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
-from dashboards.signals import series
 from infra.cluster import Cluster
 from infra.pod_security import container_security_context, pod_security_context
 from serving.failed_jobs import pod_failure_policy
-from serving.images import image
+from serving.gateway.served import Task
+from serving.images.pinned import image
 from serving.job_program import JobProgram, fingerprint
 from serving.names import (
     GATEWAY,
@@ -26,7 +26,7 @@ from serving.names import (
 )
 from serving.replica import Replica
 from serving.scaling import external_metric
-from serving.served import Task
+from serving.signals import series
 from serving.verify.verifier.settings import Model, Service, Settings, Trigger, variables
 
 core = k8s.core.v1

@@ -1,7 +1,7 @@
 """What a stack file may say: the one vocabulary of the platform, as frozen models.
 
 Each model describes one object of the file. A field's description is what its error message says, so it
-states meaning, unit and bounds. Rules that need more than one field, or a table, are in stacks/checks/.
+states meaning, unit and bounds. Rules that need more than one field, or a table, are in stacks/validate/.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Stack(Section, frozen=True):
         default=None, description="what the environment may cost; left out, nothing is compared"
     )
     price_overrides: tuple[PriceOverride, ...] = Field(
-        default=(), strict=False, description="prices that replace those of infra/data"
+        default=(), strict=False, description="prices that replace those of sizing/hardware/data"
     )
     tags: dict[TagKey, TagValue] = Field(
         default={},
@@ -93,7 +93,7 @@ class Stack(Section, frozen=True):
     )
 
     def pool(self, name: str) -> NodePool:
-        """The node pool called `name`. The stack must have passed stacks.checks."""
+        """The node pool called `name`. The stack must have passed stacks.validate."""
         return next(pool for pool in self.node_pools if pool.name == name)
 
     @property

@@ -46,9 +46,11 @@ def _day(value: object) -> object:
 
 
 class PriceOverride(Section, frozen=True):
-    """A price that replaces that of infra/data/prices.<cloud>.yaml, such as one that was negotiated."""
+    """A price that replaces a row of sizing/hardware/data/prices.<cloud>.yaml, such as a negotiated one."""
 
-    machine_type: str = Field(description="a row of infra/data/machines.<cloud>.yaml or system_machines.yaml")
+    machine_type: str = Field(
+        description="a row of machines.<cloud>.yaml or system_machines.yaml in sizing/hardware/data"
+    )
     usd_per_hour: float = Field(
         gt=0, le=1000, allow_inf_nan=False, description="US dollars per hour for the whole machine, above 0"
     )

@@ -16,9 +16,7 @@ def _switch(value: object) -> object:
 
 Switch = Annotated[Literal["on", "off"], BeforeValidator(_switch)]
 
-PARSER = (
-    'a name of serving/data/vllm_parsers.yaml, or "none" for no parser, whatever the row of the model says'
-)
+PARSER = 'a name of sizing/models/data/vllm_parsers.yaml, or "none" for no parser, whatever its row says'
 
 
 class ToolCalls(Section, frozen=True):

@@ -42,7 +42,7 @@ KubernetesRelease = Annotated[
 class SystemNodes(Section, frozen=True):
     """Machines without GPUs, for what runs beside the models: gateway, autoscalers, Prometheus."""
 
-    machine_type: str = Field(description="a row of infra/data/system_machines.yaml")
+    machine_type: str = Field(description="a row of sizing/hardware/data/system_machines.yaml")
     count: int = Field(ge=1, le=100, description="machines, 1 to 100; two or more survive the loss of a zone")
 
 

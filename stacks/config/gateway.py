@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from serving.served import TEAM_SHARE_OF_MODEL
+from serving.gateway.served import TEAM_SHARE_OF_MODEL
 from stacks.config.effect import NoEffectYet
 from stacks.config.section import NAME_RULE, Name, Section
 

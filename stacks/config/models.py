@@ -133,7 +133,7 @@ class Model(Section, frozen=True):
 
     name: Name = Field(description=f"what clients send as `model`, and the Kubernetes name; {NAME_RULE}")
     engine: Literal["vllm"] = Field(description="inference engine")
-    model: str = Field(description="Hugging Face id, a row of serving/data/models.yaml")
+    model: str = Field(description="Hugging Face id, a row of sizing/models/data/models.yaml")
     revision: Revision | None = None
     task: Literal["generate", "embed", "rerank"] = Field(
         default="generate",
@@ -168,7 +168,7 @@ class Model(Section, frozen=True):
     )
     tool_calls: ToolCalls | None = Field(
         default=None,
-        description="how calls of tools are found; left out, as the row in serving/data/models.yaml says",
+        description="how calls of tools are found; left out, as the model's row in sizing/models/data says",
     )
     reasoning: Reasoning | None = Field(
         default=None,

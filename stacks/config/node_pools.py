@@ -15,11 +15,11 @@ class NodePool(Section, frozen=True):
     """Machines of one accelerator that scale together."""
 
     name: Name
-    accelerator: str = Field(description="a row of infra/data/accelerators.yaml")
+    accelerator: str = Field(description="a row of sizing/hardware/data/accelerators.yaml")
     machine_types: tuple[str, ...] = Field(
         min_length=1,
         strict=False,
-        description="machine types that carry the accelerator, rows of infra/data/machines.<cloud>.yaml",
+        description="machine types with the accelerator, rows of sizing/hardware/data/machines.<cloud>.yaml",
     )
     capacity: tuple[Capacity, ...] = Field(
         min_length=1,

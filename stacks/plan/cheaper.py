@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil
 
-from infra.accelerators import ACCELERATORS
-from infra.machines import Machine
 from infra.scheduling import machine_share
-from serving.packing import machines_needed
-from stacks.catalogue import catalogue
+from sizing.hardware.accelerators import ACCELERATORS
+from sizing.hardware.machines import Machine
+from sizing.packing import machines_needed
 from stacks.config import Model, NodePool, Stack
-from stacks.sizing import can_be_split, capacity_of, facts_of, fit_of, replicas_expected
+from stacks.plan.catalogue import catalogue
+from stacks.plan.sizing import can_be_split, capacity_of, facts_of, fit_of, replicas_expected
 
 WORTH_SAYING = 0.85
 """A machine is named only if it costs at most this share. Step times are right to 8 to 31 %, and a change of

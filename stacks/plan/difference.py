@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import TypeVar
 
-from serving.cost import Span
+from sizing.cost import Span
 from stacks.plan.figures import ModelPlan, Plan, PoolPlan
 from stacks.plan.judgement import refusals, warnings
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from datetime import date
 
 from infra.kubernetes_version import CONFIGURABLE_TOLERANCE, has_configurable_tolerance
-from infra.prices.table import MAX_AGE, is_old
-from serving.cost import HOURS_PER_MONTH
-from stacks.catalogue import OVERRIDDEN
+from sizing.cost import HOURS_PER_MONTH
+from sizing.hardware.prices.table import MAX_AGE, is_old
+from stacks.plan.catalogue import OVERRIDDEN
 from stacks.plan.figures import Plan
 from stacks.problems import Problem
 
@@ -67,8 +67,8 @@ def _other_region(plan: Plan) -> Iterator[str]:
         names = ", ".join(dict.fromkeys(f"{price.what} ({price.region})" for price in other))
         yield (
             f"the cluster is in {plan.region}, but these prices are of another region: {names}. Renew them "
-            f"with `python -m infra.prices --cloud {plan.provider} --region {plan.region}`, or state your "
-            "own under price_overrides"
+            f"with `python -m sizing.hardware.prices --cloud {plan.provider} --region {plan.region}`, or "
+            "state your own under price_overrides"
         )
 
 

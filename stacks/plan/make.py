@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from infra.cluster_prices import CLUSTER_PRICES, ClusterPrice
-from infra.machines import Machine
+from sizing.hardware.cluster_prices import CLUSTER_PRICES, ClusterPrice
+from sizing.hardware.machines import Machine
 from infra.scheduling import node_shares
-from serving.cost import (
+from sizing.cost import (
     HOURS_PER_MONTH,
     PoolCost,
     Purchase,
@@ -20,14 +20,14 @@ from serving.cost import (
     token_price,
     total,
 )
-from serving.packing import cheapest_machine
-from stacks.canary import deployed
-from stacks.catalogue import pool_machines, sold, system_machine
-from stacks.chat import chat_format_of
+from sizing.packing import cheapest_machine
+from stacks.plan.canary import deployed
+from stacks.plan.catalogue import pool_machines, sold, system_machine
+from stacks.plan.chat import chat_format_of
 from stacks.config import AwsCluster, GcpCluster, Model, NodePool, Stack, ineffective
 from stacks.plan.cheaper import cheaper_machine
 from stacks.plan.figures import FixedCost, ModelPlan, Plan, PoolPlan, PriceSource
-from stacks.sizing import capacity_of, facts_of, fit_of, replicas_expected, replicas_idle
+from stacks.plan.sizing import capacity_of, facts_of, fit_of, replicas_expected, replicas_idle
 
 NEVER_INCLUDED = (
     "network traffic: to the internet, between zones, through NAT",
@@ -44,7 +44,7 @@ GB_PER_GIB = 1024**3 / 1e9
 def machine_for(pool: NodePool, stack: Stack) -> Machine:
     """The machine that `pool` buys: the cheapest of its types that holds the largest replica.
 
-    The stack must have passed stacks.checks, which refuses a pool where no type does.
+    The stack must have passed stacks.validate, which refuses a pool where no type does.
     """
     gpus = max((model.tensor_parallel for model in _served(pool, stack)), default=1)
     chosen = cheapest_machine(pool_machines(pool, stack), gpus)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from serving.cost import Span
+from sizing.cost import Span
 from stacks.plan.figures import Plan
 from stacks.plan.text import prices, remarks
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from stacks.catalogue import OVERRIDDEN
+from stacks.plan.catalogue import OVERRIDDEN
 from stacks.plan.figures import ModelPlan, Plan, PoolPlan
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from dashboards.rules import ScaledModel, rule_group
-from dashboards.signals import series
+from serving.signals import series
 
 OF_MODEL = 'namespace="inference",inference_service="chat"'
 OF_DEPLOYMENT = 'namespace="inference",deployment="chat"'

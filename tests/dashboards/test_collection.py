@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from dashboards.collection import engine_monitor_spec, gateway_monitor_spec
-from serving.envoy.arrivals import ARRIVALS_METRIC
+from serving.gateway.arrivals import ARRIVALS_METRIC
 from serving.names import labels
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dashboards.rules import ScaledModel, Throughput
-from dashboards.signals import HOLD, QUEUE, STUCK, TTFT_GUARD, WAKE, WORK
+from serving.signals import HOLD, QUEUE, STUCK, TTFT_GUARD, WAKE, WORK
 from tests.dashboards.promtool import OF_MODEL, Expected, arrivals, check, constant, engine, kubernetes
 from tests.dashboards.scaled_models import scaled_model
 

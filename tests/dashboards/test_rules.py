@@ -7,10 +7,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from dashboards.rules import engine_series, pool_rule_group, recording_rules, rule_group
-from dashboards.signals import ENGINES, SIGNALS, WAKE, engine_metrics, series, signal
-from infra.choices import UnknownNameError
 from local.engine.metrics import EngineMetrics
-from serving.envoy.arrivals import ARRIVALS_METRIC
+from serving.gateway.arrivals import ARRIVALS_METRIC
+from serving.signals import ENGINES, SIGNALS, WAKE, engine_metrics, series, signal
+from sizing.choices import UnknownNameError
 from tests.dashboards.scaled_models import scaled_model
 from tests.local.engine.conftest import quick_engine
 

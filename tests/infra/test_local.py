@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 from infra.local import karpenter_instance_types
-from infra.machines import MACHINES, machine
+from sizing.hardware.machines import MACHINES, machine
 
 
 def test_every_machine_can_be_bought_at_its_price():

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.accelerators import accelerator
+from sizing.hardware.accelerators import accelerator
 from infra.cluster import NodeClass
 from infra.karpenter import node_pools
-from infra.machines import MACHINES, Machine, machine
+from sizing.hardware.machines import MACHINES, Machine, machine
 from infra.scheduling import ACCELERATOR_LABEL, NODE_POOL_LABEL, NodePool, node_shares
 
 NODE_CLASS = NodeClass("karpenter.k8s.aws", "EC2NodeClass", "gpu")

@@ -10,7 +10,7 @@ import yaml
 
 from local import token as local_token
 from local.paths import JWKS, KUBECONFIG, ROOT
-from serving.tokens import verified
+from serving.gateway.tokens import verified
 from stacks.config import LocalCluster
 from stacks.load import PROJECT, parse
 from stacks.signing_keys import KeyFileError, KeyFiles

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from infra.accelerators import accelerator
 from infra.cluster import (
     CLUSTER_DNS,
     Addresses,
@@ -20,11 +19,12 @@ from infra.cluster import (
     outside,
 )
 from infra.kubernetes_version import KubernetesVersion
-from infra.machines import machine
 from infra.scheduling import NodePool
-from serving.models import model
 from serving.replica import Replica
-from serving.staging.sources import Hub, Weights
+from serving.weights.sources import Hub, Weights
+from sizing.hardware.accelerators import accelerator
+from sizing.hardware.machines import machine
+from sizing.models.models import model
 
 
 def surroundings() -> Surroundings:

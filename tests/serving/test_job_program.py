@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from serving.job_program import JobProgram, fingerprint
-from serving.staging import job as staging
 from serving.verify import job as verify
+from serving.weights import job as staging
 
 PROGRAMS = pytest.mark.parametrize("program", [staging.PROGRAM, verify.PROGRAM], ids=["stager", "verifier"])
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboards import signals
 from infra.kubernetes_version import KubernetesVersion
+from serving import signals
 from serving.scaling import ScalingBounds, external_metric, scaled_object_spec, trigger_signals
 from tests.serving.horizontal_pod_autoscaler import wanted_replicas
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from serving.jwks import write_jwks
-from serving.tokens import SigningKey
+from serving.gateway.jwks import write_jwks
+from serving.gateway.tokens import SigningKey
 
 KEY = SigningKey(ec.derive_private_key(20261124, ec.SECP256R1()))
 """Everybody knows it: it opens nothing but what a test starts."""

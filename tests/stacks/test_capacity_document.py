@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from infra.machines import machine
 from infra.priority import ENGINE_PRIORITY, PLACEHOLDER_PRIORITY
-from serving.envoy.error_replies import WAKE_RETRY_AFTER_SECONDS
+from serving.gateway.errors import WAKE_RETRY_AFTER_SECONDS
 from serving.replica import PRE_STOP_SECONDS, SHUTDOWN_MARGIN_SECONDS
+from sizing.hardware.machines import machine
 
 HOURS_PER_MONTH = 730
 TEXT = " ".join((Path(__file__).parents[2] / "docs" / "capacity.md").read_text(encoding="utf-8").split())

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from serving.jwks import PublicKey, read_jwks, write_jwks
-from serving.tokens import new_key
+from serving.gateway.jwks import PublicKey, read_jwks, write_jwks
+from serving.gateway.tokens import new_key
 from stacks.load import parse
 from stacks.signing_keys import ROOT, KeyFileError, KeyFiles, key_files
 from tests.stacks.environments import aws_values, local_values

@@ -1,5 +1,4 @@
-"""Writes timing.yaml and roofline.yaml of serving/data from a table of measured latencies, and prints the
-errors."""
+"""Writes sizing/capacity/data/timing.yaml and roofline.yaml from measured latencies, and prints the errors."""
 
 from __future__ import annotations
 
@@ -13,7 +12,6 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from infra.accelerators import accelerator
 from local.engine.calibration.fit import (
     fit_step_time,
     held_out_predictions,
@@ -24,8 +22,9 @@ from local.engine.calibration.fit import (
 )
 from local.engine.calibration.points import Configuration, Point, read_points
 from local.engine.calibration.roofline import fit_roofline, is_dense, unseen_gpu_errors
-from serving.limits import default_step_tokens
-from serving.timing import DATA, MeasuredTiming, StepTime
+from sizing.capacity.limits import default_step_tokens
+from sizing.capacity.timing import DATA, MeasuredTiming, StepTime
+from sizing.hardware.accelerators import accelerator
 
 SOURCE = "fitted to NVIDIA aiconfigurator silicon_sample.csv (Apache-2.0)"
 

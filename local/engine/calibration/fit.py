@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from local.engine.calibration.points import Point
 from local.engine.replay import Load, replay
 from local.engine.scheduler import Limits
-from serving.timing import StepTime
+from sizing.capacity.timing import StepTime
 
 UNBOUNDED_BLOCKS = 200_000
 """KV blocks of a replay: 3.2 million tokens, more than any measurement below saturation needs."""

@@ -12,8 +12,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from serving.architecture import BYTES_PER_VALUE
-from serving.models import MODELS
+from sizing.models.architecture import BYTES_PER_VALUE
+from sizing.models.models import MODELS
 
 SATURATED_MS = 6000
 """A longer time to first token is waiting for memory or batch slots, which is the scheduler's part, not a
@@ -33,7 +33,7 @@ MODEL_IDS = {
     "nvidia/Llama-3.1-8B-Instruct-FP8": "meta-llama/Llama-3.1-8B-Instruct",
     "Qwen/Qwen3-235B-A22B-FP8": "Qwen/Qwen3-235B-A22B",
 }
-"""Names in the measurements of models that serving/data/models.yaml has under another."""
+"""Names in the measurements of models that sizing/models/data/models.yaml has under another."""
 
 PRECISIONS = {("openai/gpt-oss-120b", "fp4"): "mxfp4", ("Qwen/Qwen3-32B", ""): "bf16"}
 

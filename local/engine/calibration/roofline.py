@@ -6,11 +6,11 @@ import dataclasses
 import statistics
 from collections.abc import Mapping, Sequence
 
-from infra.accelerators import accelerator
 from local.engine.calibration.fit import non_negative_fit, tpot_error
 from local.engine.calibration.points import Configuration, Point
-from serving.models import MODELS
-from serving.timing import Roofline, StepTime, roofline_time
+from sizing.capacity.timing import Roofline, StepTime, roofline_time
+from sizing.hardware.accelerators import accelerator
+from sizing.models.models import MODELS
 
 LINK_GB_PER_S = {
     "nvlink": 450.0,

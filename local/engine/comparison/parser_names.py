@@ -1,7 +1,7 @@
 """`python -m local.engine.comparison.parser_names WHEEL`: the parsers of tools and thoughts that a vLLM has.
 
-Reads the registries out of vLLM's wheel without installing it, and prints what serving/data/vllm_parsers.yaml
-holds under `tool_parsers` and `reasoning_parsers`.
+Reads the registries out of vLLM's wheel without installing it, and prints what
+sizing/models/data/vllm_parsers.yaml holds under `tool_parsers` and `reasoning_parsers`.
 """
 
 from __future__ import annotations

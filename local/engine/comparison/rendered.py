@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from serving.engines.vllm import arguments
-from stacks.interpret import node_pool, replica, served_names
 from stacks.load import STACKS, from_file
+from stacks.plan.interpret import node_pool, replica, served_names
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,13 @@ from typing import Any
 from local.gateway_benchmark.cost.documents import http_filters, listener, manager, objects
 from local.gateway_benchmark.servers import ServerError
 from local.gateway_benchmark.upstream import MODEL
-from serving.envoy.answer_tokens import answers_script
-from serving.envoy.lua import joined
-from serving.envoy.metadata import METADATA
-from serving.envoy.metadata import MODEL as MODEL_KEY
-from serving.envoy.places import places_script
-from serving.envoy.request_body import FILTER, body_script
-from serving.envoy.scripts import COLLECTOR_SCRIPT
+from serving.gateway.answer_tokens import answers_script
+from serving.gateway.lua import joined
+from serving.gateway.metadata import METADATA
+from serving.gateway.metadata import MODEL as MODEL_KEY
+from serving.gateway.places import places_script
+from serving.gateway.request_body import FILTER, body_script
+from serving.gateway.scripts import COLLECTOR_SCRIPT
 
 Change = Callable[[dict[str, Any]], None]
 """Takes the part out of a document; raises ServerError where the document does not have it."""

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
-from infra.machines import MACHINES
 from local.load.cases.variations import Case
 from local.load.report import Report, busiest_phase, phase_starts
 from local.load.run import Run
+from sizing.hardware.machines import MACHINES
 
 HEAD = """# Where more capacity comes from, and how long it takes
 

@@ -22,7 +22,7 @@ from local.load.chaos.processes import NoProcess, container, kill
 from local.load.run import Run
 from local.paths import BIN, STATE
 from serving.names import INFERENCE_NAMESPACE
-from serving.staging.layout import MODEL_FOLDER, STAGING
+from serving.weights.layout import MODEL_FOLDER, STAGING
 
 CLAIM = "chaos-weights"
 FIRST, SECOND = "chaos-stage-first", "chaos-stage-second"

@@ -38,7 +38,7 @@ def why_no_value(prometheus: Prometheus, model: Model) -> str:
         return f"{len(targets)} pods are selected and none can be read ({up} is 0); {look(model)}"
     for metric in model.engine_series:
         if not prometheus.query(metric):
-            return f"the engine does not expose {metric}: dashboards/signals.py names it otherwise"
+            return f"the engine does not expose {metric}: serving/signals.py names it otherwise"
     return (
         f"PrometheusRule {namespace}/{name} is not loaded, or reads the gateway: PodMonitor gateway/gateway"
     )

@@ -12,10 +12,10 @@ import pytest
 from dashboards.boards import scaling
 from dashboards.boards.scaling import BoardModel, Line, scaling_board
 from dashboards.rules import recording_rules
-from dashboards.signals import POOL_NODES
-from infra.choices import UnknownNameError
-from stacks.interpret import board_model, node_pool, scaled_model
+from serving.signals import POOL_NODES
+from sizing.choices import UnknownNameError
 from stacks.load import from_file
+from stacks.plan.interpret import board_model, node_pool, scaled_model
 
 MODELS = (BoardModel("chat", "l4", 1.0, 5), BoardModel("large", "rtx", 2.5, 2))
 

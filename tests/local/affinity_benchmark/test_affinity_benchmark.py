@@ -25,7 +25,7 @@ from local.affinity_benchmark.workload import (
     text,
 )
 from local.engine.tokens import text_prompt
-from serving.envoy.documents import to_yaml
+from serving.gateway.documents import to_yaml
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from local.engine.app import make_app
 from local.engine.engine_loop import EngineLoop
 from local.engine.metrics import EngineMetrics
-from serving.timing import StepTime
+from sizing.capacity.timing import StepTime
 from tests.local.engine.conftest import MODEL, quick_engine
 
 Ask = Callable[[httpx.AsyncClient], Awaitable[None]]

@@ -18,7 +18,7 @@ from local.engine.flags import parse
 from local.engine.machine import machine_from
 from local.engine.server_settings import Server, server_settings
 from local.engine.settings import Engine, engine_settings
-from serving.timing import StepTime
+from sizing.capacity.timing import StepTime
 
 MODEL = "Qwen/Qwen3-8B"
 START_SECONDS = 30

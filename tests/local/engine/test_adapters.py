@@ -12,8 +12,8 @@ from local.engine.refusal import Refused
 from local.engine.scheduler import Limits, Scheduler, Sequence
 from local.engine.tokens import text_prompt
 from serving.engines import vllm
-from serving.fit.adapters import AdapterSlots
 from serving.replica import Adapter
+from sizing.fit.adapters import AdapterSlots
 from tests.local.engine.asking import with_server
 from tests.local.engine.test_app import complete
 from tests.serving.contracts import small_replica

@@ -7,7 +7,7 @@ import asyncio
 import httpx
 import pytest
 
-from serving.timing import StepTime
+from sizing.capacity.timing import StepTime
 from tests.local.engine.asking import with_server
 
 

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infra.accelerators import accelerator
 from local.engine.calibration.__main__ import main, measured_row
 from local.engine.calibration.fit import (
     fit_step_time,
@@ -18,8 +17,9 @@ from local.engine.calibration.fit import (
 )
 from local.engine.calibration.points import Configuration, Point, read_points
 from local.engine.calibration.roofline import fit_roofline, unseen_gpu_errors
-from serving.models import model
-from serving.timing import StepTime, fitted_roofline, measured_rows, roofline_time
+from sizing.capacity.timing import StepTime, fitted_roofline, measured_rows, roofline_time
+from sizing.hardware.accelerators import accelerator
+from sizing.models.models import model
 
 TRUE = StepTime(12.0, 0.05, 3e-5, "measured", "made up")
 COLUMNS = (

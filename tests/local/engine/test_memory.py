@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from infra.accelerators import accelerator
 from local.engine.memory import Placement, kv_blocks, longest_context, place
 from local.engine.refusal import Refused
-from serving.fit.adapters import AdapterSlots
-from serving.fit.request import FitRequest, Measured
-from serving.models import model
-from serving.weights import GIB
+from sizing.fit.adapters import AdapterSlots
+from sizing.fit.request import FitRequest, Measured
+from sizing.hardware.accelerators import accelerator
+from sizing.models.models import model
+from sizing.models.weights import GIB
 
 LLAMA = FitRequest(
     model("meta-llama/Llama-3.1-8B-Instruct"),

@@ -18,7 +18,7 @@ from local.engine.flags import parse
 from local.engine.pooling_settings import pooling_settings
 from local.engine.refusal import Refused
 from local.engine.tokens import text_prompt
-from serving.models import model
+from sizing.models.models import model
 from tests.local.engine.asking import Ask, with_server
 
 EMBED = "Qwen/Qwen3-Embedding-0.6B"

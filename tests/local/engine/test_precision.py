@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from infra.accelerators import accelerator
 from local.engine.precision import weight_precision
 from local.engine.refusal import Refused
-from serving.models import model
+from sizing.hardware.accelerators import accelerator
+from sizing.models.models import model
 
 QWEN = "Qwen/Qwen3-8B"
 LLAMA_FP8 = "RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic"

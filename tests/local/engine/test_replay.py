@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infra.accelerators import accelerator
 from local.engine.replay import Load, replay
 from local.engine.scheduler import Limits
-from serving.models import model
-from serving.timing import StepTime, step_time
+from sizing.capacity.timing import StepTime, step_time
+from sizing.hardware.accelerators import accelerator
+from sizing.models.models import model
 
 TIMING = StepTime(10.0, 0.05, 1e-4, "estimated", "test")
 

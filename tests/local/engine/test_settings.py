@@ -8,7 +8,7 @@ from local.engine.machine import machine_from
 from local.engine.refusal import Refused
 from local.engine.server_settings import server_settings
 from local.engine.settings import Engine, engine_settings
-from serving.models import model
+from sizing.models.models import model
 
 L4 = {"EMULATOR_ACCELERATOR": "nvidia-l4", "EMULATOR_GPUS": "1"}
 H100 = {"EMULATOR_ACCELERATOR": "nvidia-h100-80gb", "EMULATOR_GPUS": "2"}

@@ -14,7 +14,7 @@ from local.engine.flags import parse
 from local.engine.parsers import parser_names, parsers
 from local.engine.parts import arguments_for
 from local.engine.refusal import Refused
-from serving.models import model
+from sizing.models.models import model
 from tests.local.engine.asking import with_server
 
 CHAT = "/v1/chat/completions"

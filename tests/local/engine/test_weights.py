@@ -11,8 +11,8 @@ import pytest
 from local.engine.refusal import Refused
 from local.engine.weights import model_in
 from local.hub.server import Hub
-from serving.staging.layout import MANIFEST, STAGING
-from serving.staging.stager.__main__ import stage
+from serving.weights.layout import MANIFEST, STAGING
+from serving.weights.stager.__main__ import stage
 from tests.listening import listening
 from tests.local.engine.conftest import launch, quick_engine
 

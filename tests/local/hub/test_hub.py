@@ -13,7 +13,7 @@ import pytest
 
 from local.hub.repository import repository
 from local.hub.server import Hub
-from serving.models import MODELS
+from sizing.models.models import MODELS
 from tests.listening import listening
 
 REVISION = "a" * 40

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from infra.machines import MACHINES
 from local.load.signals import TRIGGERS
 from local.load.statistics import attainment, cost, eyesight, failures, percentile, reaction, validity
+from sizing.hardware.machines import MACHINES
 from tests.local.load.samples import EPOCH, model, node, outcome, replica, sample
 
 

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from dashboards.signals import SIGNALS, WAKE, series
 from serving.scaling import external_metric
+from serving.signals import SIGNALS, WAKE, series
 from tests.serving.cluster.platform import STACK, Platform, updated
 from tests.stacks.environments import local_values
 

@@ -15,9 +15,9 @@ import pytest
 from openai import BadRequestError, OpenAI, PermissionDeniedError
 from openai.types.chat import ChatCompletionUserMessageParam
 
-from dashboards.signals import WORK, series
+from serving.gateway.tokens import claims, mint
 from serving.scaling import external_metric
-from serving.tokens import claims, mint
+from serving.signals import WORK, series
 from stacks.load import from_file
 from tests.deployment import eventually
 from tests.serving.cluster.environment import chat_alone

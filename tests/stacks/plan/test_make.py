@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from infra.machines import machine
+from sizing.hardware.machines import machine
 from stacks.load import from_file, parse
 from stacks.plan import Plan, make_plan
 from stacks.plan.text import lines

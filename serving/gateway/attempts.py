@@ -1,0 +1,144 @@
+"""Which clusters a request may go to, and which of them each attempt goes to.
+
+A request is sent again only before the first byte of its answer; tries.py says how often. Where a model has
+a canary or a fallback, Envoy's composite cluster gives each attempt a cluster of its own. One without a
+replica, or one that no longer exists, is passed over within the same attempt (both tried on Envoy 1.40), so
+that a canary that refuses, breaks off or is gone fails no request.
+
+An engine says 503 when its queue is full. That is tried again only where another Service can take it: on the
+same replicas it would be load on top of overload.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from serving.gateway.documents import Document, typed
+from serving.gateway.served import ServedModel
+from serving.gateway.tries import RETRIES
+
+SELECTIONS = 16
+"""How often a retry looks for a host that was not tried yet. The next place that a key hashes to is often the
+same host: with two replicas, every second time."""
+
+AFFINITY = "_affinity"
+"""End of the name of a cluster that hashes. No Service's name has an underscore."""
+
+LUA_CLUSTER = "extensions.router.cluster_specifiers.lua.v3.LuaConfig"
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where the requests of a route go.
+
+    attempts: the Service of each attempt; a single one takes them all. overflow: the Service for requests
+    beyond the first Service's bound of requests in flight, which Envoy would refuse and never send again.
+    """
+
+    attempts: tuple[str, ...]
+    overflow: str | None = None
+
+    def cluster(self, affinity: bool) -> str:
+        """Name of its cluster: the Services in their order."""
+        return cluster_name("_or_".join(dict.fromkeys(self.attempts)), affinity)
+
+    def retry_policy(self, first_byte_seconds: int) -> Document:
+        """`retry_policy` of its routes. A try that takes longer for its first byte counts as broken off."""
+        return {
+            # All of these happen before the first byte of an answer; a broken stream is not repeated. A full
+            # queue is among them even where no other Service can take the request: the engine's own words are
+            # dropped then, and the script in tries.lua answers at once, however its 503 goes on.
+            "retry_on": "connect-failure,refused-stream,reset,retriable-status-codes",
+            "retriable_status_codes": [503],
+            "num_retries": RETRIES,
+            "per_try_timeout": f"{first_byte_seconds}s",
+            "retry_back_off": {"base_interval": "0.05s", "max_interval": "0.2s"},
+            "retry_host_predicate": [
+                {
+                    "name": "envoy.retry_host_predicates.previous_hosts",
+                    "typed_config": typed("extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"),
+                }
+            ],
+            "host_selection_retry_max_attempts": SELECTIONS,
+        }
+
+
+def cluster_name(service: str, affinity: bool) -> str:
+    """Name of the cluster of a Service that balances, or of the one that hashes."""
+    return f"{service}{AFFINITY}" if affinity else service
+
+
+def hashes(model: ServedModel) -> bool:
+    """Whether requests for it can reuse a prefix: only what generates keeps one from call to call."""
+    return model.task == "generate"
+
+
+def own(model: ServedModel) -> Destination:
+    """The model's Service alone: also for its adapters, which no fallback has."""
+    return Destination((model.name,))
+
+
+def stable(model: ServedModel) -> Destination:
+    """For the model itself: its Service, and its fallback if it has one."""
+    if model.fallback is None:
+        return own(model)
+    # The second try is the model's, too: mostly on another replica, whose queue may have room. The fourth is,
+    # and the one that sends nothing: if both are full, the answer is that of the model that was asked.
+    others = (model.name, model.fallback, *([model.name] * RETRIES))
+    return Destination((model.name, *others[:RETRIES]), overflow=model.fallback)
+
+
+def canary(model: ServedModel, service: str) -> Destination:
+    """For the canary's share of a model's requests: what it fails to take goes where the others go."""
+    others = stable(model).attempts * (RETRIES + 1)
+    attempts = (service, *others[:RETRIES])
+    return Destination(attempts, overflow=model.name)
+
+
+def destinations(model: ServedModel) -> tuple[Destination, ...]:
+    """All that the routes of a model name."""
+    tried = () if model.canary is None else (canary(model, model.canary.service),)
+    return tuple(dict.fromkeys((own(model), stable(model), *tried)))
+
+
+def choice_of_cluster(destination: Destination, model: ServedModel, affinity: bool) -> Document:
+    """The part of a route's action that says to which cluster a request goes."""
+    cluster = destination.cluster(affinity)
+    if destination.overflow is None:
+        return {"cluster": cluster}
+    script = CHOICE.format(
+        counted=", ".join(f'"{name}"' for name in _counted(destination, model)),
+        most=model.max_in_flight,
+        overflow=cluster_name(destination.overflow, affinity),
+        cluster=cluster,
+        model=cluster_name(model.name, affinity),
+    )
+    lua = typed(LUA_CLUSTER, source_code={"inline_string": script}, default_cluster=cluster)
+    extension = {"name": "envoy.router.cluster_specifier_plugin.lua", "typed_config": lua}
+    return {"inline_cluster_specifier_plugin": {"extension": extension}}
+
+
+def _counted(destination: Destination, model: ServedModel) -> tuple[str, ...]:
+    first = destination.attempts[0]
+    return tuple(cluster_name(first, affinity) for affinity in ((False, True) if hashes(model) else (False,)))
+
+
+CHOICE = """\
+local counted = {{ {counted} }}
+function envoy_on_route(route)
+  local in_flight = 0
+  for _, name in ipairs(counted) do
+    local cluster = route:getCluster(name)
+    in_flight = in_flight + (cluster and cluster:numRequests() or 0)
+  end
+  if in_flight >= {most} and route:getCluster("{overflow}") then
+    return "{overflow}"
+  end
+  return route:getCluster("{cluster}") and "{cluster}" or "{model}"
+end
+"""
+"""Envoy has no other way to go elsewhere when a bound is reached: it refuses, and does not retry that.
+
+Nor does it read routes and clusters at the same moment. While a canary or a fallback comes or goes, a route
+may name a cluster that does not exist; the model's own always does.
+"""

@@ -1,0 +1,132 @@
+"""Attention of one layer: its weights, and what it keeps of each token or sequence."""
+
+from __future__ import annotations
+
+from sizing.models.architecture import AttentionCache, LatentCache, Layer, RecurrentState, Weight
+from sizing.models.huggingface.families import Family
+from sizing.models.huggingface.fields import ConfigError, Fields
+from sizing.models.huggingface.windows import LayerKind
+
+DEEPSEEK_INDEX_HEAD = 128
+"""Width of an index key of sparse attention where the file names the index without it (DeepSeek-V3.2)."""
+
+SINGLE_PRECISION_BYTES = 4
+"""vLLM keeps the state of gated delta nets in 32 bits (`mamba_ssm_dtype` of the Qwen3.5 files)."""
+
+
+def head_dim(config: Fields) -> int:
+    """Width of one attention head. Raises ConfigError if it is not given and does not divide the width."""
+    given = config.optional_integer("head_dim")
+    if given is not None and given > 0:
+        return given
+    hidden, heads = config.integer("hidden_size"), config.integer("num_attention_heads")
+    if hidden % heads:
+        raise ConfigError(
+            f"{config.place}: head_dim is missing and {hidden} hidden_size / {heads} heads is not whole"
+        )
+    return hidden // heads
+
+
+def kv_heads(config: Fields) -> int:
+    """Heads of keys and values: all of them where the file has no grouping."""
+    return config.integer("num_key_value_heads", "num_attention_heads")
+
+
+def attention_layer(config: Fields, family: Family, kind: LayerKind) -> Layer:
+    """Attention of a layer of this kind, without the norms and the feed-forward part around it."""
+    if kind.kind == "linear":
+        return _gated_delta_net(config)
+    if family.attention == "latent":
+        return _latent(config)
+    return _grouped(config, family, kind)
+
+
+def _grouped(config: Fields, family: Family, kind: LayerKind) -> Layer:
+    """Grouped-query attention. Gemma-4 has other heads on its full layers (`global_*` fields)."""
+    hidden, heads = config.integer("hidden_size"), config.integer("num_attention_heads")
+    width, grouped = head_dim(config), kv_heads(config)
+    shared_key_value = False
+    if kind.kind == "full":
+        width = config.integer("global_head_dim") if config.has("global_head_dim") else width
+        if config.has("num_global_key_value_heads"):
+            grouped = config.integer("num_global_key_value_heads")
+        # Keys serve as values: one projection less, but vLLM still caches both.
+        shared_key_value = config.flag("attention_k_eq_v", False)
+    value = config.optional_integer("v_head_dim")
+    value_width = width if value is None else value
+    declared = config.flag("attention_bias", False)
+    qkv_bias = declared if family.qkv_bias is None else config.flag("attention_bias", family.qkv_bias)
+    output_bias = declared if family.output_bias is None else family.output_bias
+    queries = 2 * heads * width if family.attention == "gated" else heads * width
+    key_values = grouped * width if shared_key_value else grouped * (width + value_width)
+    query = hidden * queries + heads * value_width * hidden + (queries if qkv_bias else 0)
+    query += (hidden if output_bias else 0) + (heads if family.sinks else 0)
+    keys = hidden * key_values + (key_values if qkv_bias else 0)
+    weights = [Weight("attention", query), Weight("attention", keys, ways=grouped)]
+    norms = config.flag("use_qk_norm", family.qk_norm != "none") or config.flag("qk_layernorm", False)
+    if norms:
+        per_head = family.qk_norm != "width"
+        weights.append(Weight("norm", 2 * width if per_head else (heads + grouped) * width, ways=1))
+    if kind.shares_cache:
+        return Layer(None, tuple(weights))
+    cache = AttentionCache(grouped, width, value_width, kind.window, kind.chunk)
+    return Layer(cache, tuple(weights))
+
+
+def _latent(config: Fields) -> Layer:
+    """Multi-head latent attention. Engines keep the matrices that decompress keys and values a second time in
+    16 bits, folded into the projections around them, for decoding."""
+    hidden, heads = config.integer("hidden_size"), config.integer("num_attention_heads")
+    latent, rope = config.integer("kv_lora_rank"), config.integer("qk_rope_head_dim")
+    plain, value = config.integer("qk_nope_head_dim"), config.integer("v_head_dim")
+    rank = config.optional_integer("q_lora_rank")
+    query_width = heads * (plain + rope)
+    decompress = latent * heads * (plain + value)
+    weights = [
+        Weight("attention", hidden * (latent + rope), ways=1),
+        Weight("attention", decompress, copied_in_16_bit=decompress),
+        Weight("attention", heads * value * hidden),
+        Weight("norm", latent, ways=1),
+    ]
+    if rank is None or rank == 0:
+        weights.append(Weight("attention", hidden * query_width))
+    else:
+        weights += [
+            Weight("attention", hidden * rank, ways=1),
+            Weight("attention", rank * query_width),
+            Weight("norm", rank, ways=1),
+        ]
+    index_width = 0
+    if config.has("index_topk"):
+        index_heads = config.integer("index_n_heads")
+        found = config.optional_integer("index_head_dim")
+        index_width = DEEPSEEK_INDEX_HEAD if found is None else found
+        source = hidden if rank is None or rank == 0 else rank
+        index = source * index_heads * index_width + hidden * index_width + hidden * index_heads
+        weights.append(Weight("attention", index + 2 * index_width, ways=1))
+    return Layer(LatentCache(latent + rope, index_width), tuple(weights))
+
+
+def _gated_delta_net(config: Fields) -> Layer:
+    """Linear attention of Qwen3-Next and Qwen3.5: a state per value head, and the last inputs of a short
+    convolution over queries, keys and values."""
+    hidden = config.integer("hidden_size")
+    key_heads, value_heads = (
+        config.integer("linear_num_key_heads"),
+        config.integer("linear_num_value_heads"),
+    )
+    key_dim, value_dim = config.integer("linear_key_head_dim"), config.integer("linear_value_head_dim")
+    kernel = config.integer("linear_conv_kernel_dim")
+    keys, values = key_heads * key_dim, value_heads * value_dim
+    mixed = 2 * keys + values
+    projections = hidden * (mixed + values + 2 * value_heads) + values * hidden
+    weights = (
+        Weight("linear attention", projections),
+        Weight("norm", mixed * kernel + 2 * value_heads + value_dim),
+    )
+    state = RecurrentState(
+        convolution_values=mixed * (kernel - 1),
+        state_values=value_heads * value_dim * key_dim,
+        state_bytes=2 if config.text("mamba_ssm_dtype") == "bfloat16" else SINGLE_PRECISION_BYTES,
+    )
+    return Layer(state, weights)

@@ -1,0 +1,197 @@
+"""A Hugging Face config.json as an Architecture."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from sizing.choices import valid_choices
+from sizing.models.architecture import Architecture, Layer, Weight
+from sizing.models.huggingface.attention import attention_layer, head_dim, kv_heads
+from sizing.models.huggingface.families import DEFAULTS, FAMILIES, TEXT_MODELS, UNSUPPORTED, Family
+from sizing.models.huggingface.feed_forward import (
+    dense,
+    expert_count,
+    experts,
+    experts_per_token,
+    has_experts,
+)
+from sizing.models.huggingface.fields import ConfigError, Fields, UnsupportedModelError
+from sizing.models.huggingface.linear_layers import (
+    Build,
+    adapter_support,
+    attention_linear,
+    build_of,
+    dense_linear,
+    expert_linear,
+)
+from sizing.models.huggingface.quantization import quantization
+from sizing.models.huggingface.vision import vision_parameters
+from sizing.models.huggingface.windows import LayerKind, layer_kinds
+
+LARGEST_FILE_BYTES = 4_000_000
+"""A config.json has a few kilobytes, a hundred with a long list of quantised modules."""
+
+
+def read_config(path: Path) -> Mapping[str, object]:
+    """The object in the file at `path`. Raises ConfigError if it cannot be read or holds no JSON object."""
+    try:
+        if path.is_dir():
+            path = path / "config.json"
+        if path.stat().st_size > LARGEST_FILE_BYTES:
+            raise ConfigError(f"{path}: over {LARGEST_FILE_BYTES} bytes, that is no config.json")
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: there is no such file") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigError(f"{path}: not JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise ConfigError(f"{path}: holds a {type(found).__name__}, expected a JSON object")
+    return found
+
+
+def architecture(config: Mapping[str, object], place: str) -> Architecture:
+    """The model that a config.json describes; `place` names the file in messages.
+
+    Raises UnsupportedModelError for a model type whose formula is not known, ConfigError for anything else
+    that is wrong with the file.
+    """
+    whole = Fields(place, config)
+    text, model_type = _text_model(whole)
+    family, build = FAMILIES[model_type], build_of(whole.text("model_type"), model_type)
+    heads = text.integer("num_attention_heads")
+    grouped = 1 if family.attention == "latent" else kv_heads(text)
+    if heads % grouped:
+        raise ConfigError(
+            f"{place}: {heads} attention heads are not a multiple of {grouped} num_key_value_heads"
+        )
+    hidden = text.integer("hidden_size")
+    count = expert_count(text)
+    return Architecture(
+        family=model_type,
+        layers=_layers(text, family, build),
+        outer=_outer(whole, text, family, hidden),
+        hidden_size=hidden,
+        attention_heads=heads,
+        kv_heads=grouped,
+        head_dim=text.integer("kv_lora_rank") + text.integer("qk_rope_head_dim")
+        if family.attention == "latent"
+        else head_dim(text),
+        vocabulary=text.integer("vocab_size"),
+        max_context=_max_context(text),
+        experts=count,
+        experts_per_token=experts_per_token(text) if count > 0 else 0,
+        compute_dtype=_compute_dtype(whole, text),
+        quantization=quantization(whole if whole.has("quantization_config") else text),
+        adapters=adapter_support(whole.text("model_type"), text, build),
+    )
+
+
+def _text_model(whole: Fields) -> tuple[Fields, str]:
+    """The object that describes the text model, and its type."""
+    outer_type = whole.text("model_type")
+    if outer_type is None:
+        raise ConfigError(f"{whole.place}: model_type is missing: this is no config.json of a model")
+    nested = whole.object("text_config") or whole.object("llm_config")
+    if nested is None:
+        # Qwen2.5-VL and others of its time have the text model's fields beside `vision_config`.
+        model_type = _known(whole, TEXT_MODELS.get(outer_type, outer_type))
+        return Fields(whole.place, _with_defaults(whole, model_type)), model_type
+    named = nested.text("model_type")
+    model_type = TEXT_MODELS.get(outer_type, outer_type) if named is None else named
+    model_type = TEXT_MODELS.get(model_type, model_type)
+    _reject(whole, outer_type)
+    values = _with_defaults(nested, _known(whole, model_type))
+    for shared in ("vocab_size", "tie_word_embeddings"):
+        if values.get(shared) is None:
+            values[shared] = whole.values.get(shared)
+    return Fields(nested.place, {**values, "model_type": model_type}), model_type
+
+
+def _with_defaults(text: Fields, model_type: str) -> dict[str, object]:
+    given = {name: value for name, value in text.values.items() if value is not None}
+    return {**DEFAULTS.get(model_type, {}), **given}
+
+
+def _known(whole: Fields, model_type: str) -> str:
+    _reject(whole, model_type)
+    if model_type not in FAMILIES:
+        raise UnsupportedModelError(
+            f'{whole.place}: model type "{model_type}" is not supported: '
+            f"{valid_choices(model_type, FAMILIES)}"
+        )
+    return model_type
+
+
+def _reject(whole: Fields, model_type: str) -> None:
+    if model_type in UNSUPPORTED:
+        raise UnsupportedModelError(
+            f'{whole.place}: model type "{model_type}" is not supported: {UNSUPPORTED[model_type]}'
+        )
+
+
+def _layers(text: Fields, family: Family, build: Build) -> tuple[Layer, ...]:
+    norm = Weight("norm", family.norms * text.integer("hidden_size"), ways=1)
+
+    @cache  # a model has few kinds of layers, and up to a hundred layers
+    def built(kind: LayerKind, sparse: bool) -> Layer:
+        attention = attention_layer(text, family, kind)
+        part = experts(text, family) if sparse else dense(text, family)
+        linear = expert_linear if sparse else dense_linear
+        return Layer(
+            attention.cache,
+            (*attention.weights, norm, *part),
+            (*attention_linear(text, family, build, kind), *linear(text, family, build)),
+        )
+
+    kinds = layer_kinds(text, family)
+    return tuple(built(kind, has_experts(text, index)) for index, kind in enumerate(kinds))
+
+
+def _outer(whole: Fields, text: Fields, family: Family, hidden: int) -> tuple[Weight, ...]:
+    vocabulary = text.integer("vocab_size")
+    weights = [Weight("embedding", vocabulary * hidden), Weight("norm", hidden, ways=1)]
+    if not text.flag("tie_word_embeddings", family.tied):
+        weights.append(Weight("output", vocabulary * hidden))
+    vision = whole.object("vision_config") or whole.object("visual")
+    if vision is not None and vision.values:
+        weights.append(Weight("vision", vision_parameters(vision, whole.text("model_type"), hidden)))
+    return tuple(weights)
+
+
+def _max_context(text: Fields) -> int:
+    """As vLLM derives it: YaRN stretches the original length, linear and dynamic scaling the given one; other
+    kinds (llama3, longrope, mrope) have the stretched length in the file already."""
+    positions = text.integer("max_position_embeddings", "n_positions", "seq_length", "max_seq_len")
+    scaling = text.object("rope_scaling") or text.object("rope_parameters")
+    # Gemma-3 has linear scaling in the file, and the stretched length too.
+    if scaling is None or text.text("model_type") == "gemma3_text":
+        return positions
+    kind = scaling.text("rope_type") or scaling.text("type")
+    factor = scaling.number("factor", 1.0)
+    if kind == "yarn":
+        original = scaling.optional_integer("original_max_position_embeddings")
+        stretched = int((positions if original is None else original) * factor)
+    else:
+        stretched = int(positions * factor) if kind in ("linear", "dynamic") else positions
+    if stretched < 1:
+        raise ConfigError(
+            f"{scaling.place}: factor and original_max_position_embeddings make a context of {stretched} "
+            "tokens, expected at least 1"
+        )
+    return stretched
+
+
+def _compute_dtype(whole: Fields, text: Fields) -> Literal["bfloat16", "float16"]:
+    """What `--dtype auto` computes in; 32-bit checkpoints are computed in bfloat16."""
+    for place in (text, whole):
+        for name in ("dtype", "torch_dtype"):
+            value = place.text(name)
+            if value is not None:
+                return "float16" if value in ("float16", "half") else "bfloat16"
+    return "bfloat16"

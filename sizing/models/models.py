@@ -1,0 +1,197 @@
+"""Facts about models, by Hugging Face id or from a config.json: what decides memory and parallelism."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar, get_args
+
+from pydantic import ConfigDict
+
+from serving.gateway.served import Task
+from sizing.choices import UnknownNameError
+from sizing.models.architecture import Architecture, AttentionCache, LatentCache, Precision, Quantization
+from sizing.models.chat import KnownParsers
+from sizing.models.huggingface import ConfigError, architecture, read_config
+from sizing.models.weights import ONLINE_FP8, checkpoint_gib, gpu_weights_gib, whole
+from sizing.tables import read_table
+
+DATA = Path(__file__).parent / "data"
+
+
+@dataclass(frozen=True)
+class ModelRow:
+    """A row of data/models.yaml. config: fields of the repository's config.json; the rest as in Model.
+
+    chat_template: name of a file beside the table.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    name: str
+    parameters_billion: float
+    active_parameters_billion: float
+    config: Mapping[str, object]
+    as_of: date
+    source: str
+    tasks: tuple[Task, ...] = ("generate",)
+    hf_overrides: Mapping[str, object] = field(default_factory=dict)
+    chat_template: str | None = None
+    parsers: KnownParsers | None = None
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model.
+
+    name: Hugging Face id, or the path of the config.json it was read from. parameters_billion,
+    active_parameters_billion: in all, and used per token (they differ for experts). architecture: everything
+    that its config.json says. tasks: what it was trained for; any is possible for a config.json, which does
+    not say it. hf_overrides, chat_template: what an engine must be told beside the repository to do its task.
+    parsers: of tools and thoughts; None where no row says it.
+    """
+
+    name: str
+    parameters_billion: float
+    active_parameters_billion: float
+    architecture: Architecture
+    as_of: date | None
+    source: str
+    tasks: tuple[Task, ...] = ("generate",)
+    # Equal models are equal with it; a mapping only cannot be hashed.
+    hf_overrides: Mapping[str, object] = field(default_factory=dict, hash=False)
+    chat_template: str | None = None
+    parsers: KnownParsers | None = None
+
+    @property
+    def layers(self) -> int:
+        return len(self.architecture.layers)
+
+    @property
+    def hidden_size(self) -> int:
+        return self.architecture.hidden_size
+
+    @property
+    def attention_heads(self) -> int:
+        return self.architecture.attention_heads
+
+    @property
+    def kv_heads(self) -> int:
+        """Heads of keys and values; 1 for latent attention, whose cache is the same on every GPU."""
+        return self.architecture.kv_heads
+
+    @property
+    def head_dim(self) -> int:
+        return self.architecture.head_dim
+
+    @property
+    def vocabulary(self) -> int:
+        return self.architecture.vocabulary
+
+    @property
+    def max_context(self) -> int:
+        """Tokens, with the rope scaling of the model's own configuration and no other."""
+        return self.architecture.max_context
+
+    @property
+    def checkpoint(self) -> Precision:
+        """Precision of the weights in the repository."""
+        return self.architecture.quantization.precision
+
+    @cached_property
+    def full_attention_layers(self) -> int:
+        """Layers that keep something of every token, however long the context is."""
+        return sum(
+            isinstance(layer.cache, LatentCache)
+            or (isinstance(layer.cache, AttentionCache) and layer.cache.grows)
+            for layer in self.architecture.layers
+        )
+
+    @cached_property
+    def weights_gib(self) -> Mapping[str, float]:
+        """Memory of the weights on one GPU, by the precisions that can be served: the checkpoint's own, and
+        of a 16-bit checkpoint also what quantising while loading makes of it."""
+        served = {self.checkpoint: self.architecture.quantization}
+        if self.checkpoint == "bf16":
+            served["fp8"] = ONLINE_FP8
+        return {precision: self._weights_gib(method) for precision, method in served.items()}
+
+    @cached_property
+    def download_gib(self) -> float:
+        """What a start without a cache downloads and keeps on disk."""
+        return checkpoint_gib(self.architecture)
+
+    def kv_bytes_per_token(self, bytes_per_value: int = 2) -> int:
+        """Bytes that each further token of a long context adds to the cache of one replica on all its GPUs.
+
+        Per layer 2 (key and value) x kv_heads x head_dim x bytes_per_value, or the latent vector's width.
+        Layers that keep only a window or a recurrent state cost per sequence, not per token.
+        """
+        return sum(
+            cache.width * bytes_per_value + cache.index_bytes
+            if isinstance(cache, LatentCache)
+            else cache.values_per_token(tensor_parallel=1) * bytes_per_value
+            for cache in self.architecture.grown
+        )
+
+    def _weights_gib(self, quantization: Quantization) -> float:
+        return gpu_weights_gib(self.architecture, quantization, 1, whole(self.architecture))
+
+
+def _model(row: ModelRow) -> Model:
+    described = architecture(row.config, f"sizing/models/data/models.yaml: {row.name}")
+    return Model(
+        name=row.name,
+        parameters_billion=row.parameters_billion,
+        active_parameters_billion=row.active_parameters_billion,
+        architecture=described,
+        as_of=row.as_of,
+        source=row.source,
+        tasks=row.tasks,
+        hf_overrides=row.hf_overrides,
+        chat_template=None if row.chat_template is None else (DATA / row.chat_template).read_text("utf-8"),
+        parsers=row.parsers,
+    )
+
+
+MODELS: Mapping[str, Model] = {
+    name: _model(row) for name, row in read_table(DATA / "models.yaml", ModelRow).items()
+}
+
+
+def model(name: str) -> Model:
+    """The row called `name`. Raises UnknownNameError."""
+    try:
+        return MODELS[name]
+    except KeyError:
+        raise UnknownNameError("model", name, MODELS) from None
+
+
+def is_config_path(name_or_path: str) -> bool:
+    """Whether this names a config.json, or a folder that holds one, rather than a model."""
+    return name_or_path.endswith(".json") or (Path(name_or_path) / "config.json").is_file()
+
+
+def load_model(name_or_path: str) -> Model:
+    """The model of this Hugging Face id, or the one that a config.json describes.
+
+    Raises UnknownNameError for an id that has no row, ConfigError (huggingface) for a file that cannot be
+    used, and its UnsupportedModelError for a model whose memory follows no formula here.
+    """
+    if not is_config_path(name_or_path):
+        if name_or_path.startswith(("/", ".")):
+            raise ConfigError(f"{name_or_path}: neither a .json file nor a folder with a config.json")
+        return model(name_or_path)
+    described = architecture(read_config(Path(name_or_path)), name_or_path)
+    return Model(
+        name=name_or_path,
+        parameters_billion=described.parameters / 1e9,
+        active_parameters_billion=described.active_parameters / 1e9,
+        architecture=described,
+        as_of=None,
+        source=f"{name_or_path}; parameters by formula",
+        tasks=get_args(Task),
+    )

@@ -1,0 +1,94 @@
+"""The machines that an environment may buy, with the prices that hold for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+
+from sizing.hardware.machines import (
+    CLOUDS,
+    MACHINES,
+    SHAPES,
+    SYSTEM_MACHINES,
+    Cloud,
+    Machine,
+    MachineShape,
+    SystemMachine,
+)
+from stacks.config import (
+    AwsCluster,
+    Capacity,
+    Cluster,
+    GcpCluster,
+    LocalCluster,
+    NodePool,
+    PriceOverride,
+    Stack,
+)
+
+OVERRIDDEN = "price_overrides"
+"""Stands for the region of a price that the stack states itself: it holds wherever the cluster is."""
+
+
+def clouds_of(cluster: Cluster) -> tuple[Cloud, ...]:
+    """Whose machine types a stack on this cluster may name. A local cluster imitates AWS's."""
+    match cluster:
+        case LocalCluster() | AwsCluster():
+            return ("aws",)
+        case GcpCluster():
+            return ("gcp",)
+        case _:
+            return CLOUDS
+
+
+def catalogue(stack: Stack) -> Mapping[str, Machine]:
+    """Every machine type with a price, by name; price_overrides come before the tables."""
+    overridden = {
+        override.machine_type: _priced(SHAPES[override.machine_type], override)
+        for override in stack.price_overrides
+        if override.machine_type in SHAPES
+    }
+    return {**MACHINES, **overridden}
+
+
+def _priced(shape: MachineShape, override: PriceOverride) -> Machine:
+    return Machine(
+        **asdict(shape),
+        price_per_hour_usd=override.usd_per_hour,
+        spot_price_per_hour_usd=override.spot_usd_per_hour,
+        region=OVERRIDDEN,
+        as_of=override.as_of,
+        source=override.source,
+    )
+
+
+def sold(pool: NodePool, cluster: Cluster) -> tuple[Capacity, ...]:
+    """The capacity types of `pool` that `cluster` sells, in their order."""
+    return tuple(capacity for capacity in pool.capacity if capacity in cluster.sells)
+
+
+def pool_machines(pool: NodePool, stack: Stack) -> list[Machine]:
+    """Machine types of `pool` whose price is known. An attached disk counts as the machine's own."""
+    machines = catalogue(stack)
+    return [_with_disk(machines[name], pool) for name in pool.machine_types if name in machines]
+
+
+def _with_disk(machine: Machine, pool: NodePool) -> Machine:
+    if machine.local_disk_gb > 0 or pool.disk_gib is None:
+        return machine
+    return replace(machine, local_disk_gb=int(pool.disk_gib * 1024**3 / 1e9))
+
+
+def system_machine(name: str, stack: Stack) -> SystemMachine:
+    """The machine type of the system nodes, with the price that holds for this environment."""
+    row = SYSTEM_MACHINES[name]
+    for override in stack.price_overrides:
+        if override.machine_type == name:
+            return replace(
+                row,
+                price_per_hour_usd=override.usd_per_hour,
+                region=OVERRIDDEN,
+                as_of=override.as_of,
+                source=override.source,
+            )
+    return row

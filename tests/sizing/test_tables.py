@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from sizing.choices import UnknownNameError, valid_choices
+from sizing.hardware.accelerators import ACCELERATORS, Accelerator, accelerator
+from sizing.hardware.machines import MACHINES, SHAPES, SYSTEM_MACHINES, UNPRICED, machine, shapes_with
+from sizing.tables import read_table
+
+
+def test_a_machine_by_name():
+    row = machine("g6.2xlarge")
+    assert (row.accelerator, row.accelerator_count, row.cpus) == ("nvidia-l4", 1, 8)
+    assert row.price_per_hour_usd == 0.9776
+    assert row.allocatable_memory_gib == pytest.approx(28.63, abs=0.01)
+
+
+def test_an_accelerator_by_name():
+    assert accelerator("nvidia-l4").usable_gib == 22.03
+
+
+@pytest.mark.parametrize("name", sorted(SHAPES))
+def test_every_machine_is_consistent(name: str):
+    row = SHAPES[name]
+    assert row.accelerator in ACCELERATORS
+    assert row.accelerator_count in (1, 2, 4, 8)
+    assert row.allocatable_memory_gib < row.memory_gib
+    assert row.allocatable_cpu_millicores < row.cpus * 1000
+    assert row.network_gbps >= 2.5
+
+
+def test_every_machine_has_a_price_or_a_reason_why_not():
+    assert SHAPES.keys() == MACHINES.keys() | UNPRICED.keys()
+    assert not MACHINES.keys() & UNPRICED.keys()
+
+
+@pytest.mark.parametrize("name", sorted(MACHINES))
+def test_every_price_is_plausible_and_says_where_it_comes_from(name: str):
+    row = MACHINES[name]
+    # Per GPU: a T4 costs half a dollar, a B300 18. 0 and 700 mean "no price" in some catalogues.
+    assert 0.4 < row.price_per_hour_usd / row.accelerator_count < 20
+    if row.spot_price_per_hour_usd is not None:
+        assert 0 < row.spot_price_per_hour_usd <= row.price_per_hour_usd
+    assert row.source
+    assert row.region
+
+
+@pytest.mark.parametrize("name", sorted(SYSTEM_MACHINES))
+def test_every_system_machine_is_plausible(name: str):
+    row = SYSTEM_MACHINES[name]
+    assert 0.02 < row.price_per_hour_usd / row.cpus < 0.1
+    assert row.source
+
+
+@pytest.mark.parametrize("name", sorted(ACCELERATORS))
+def test_every_accelerator_is_consistent(name: str):
+    row = ACCELERATORS[name]
+    assert shapes_with(name), "no machine carries it"
+    native_fp8 = tuple(int(part) for part in row.compute_capability.split(".")) >= (8, 9)
+    assert (row.fp8_tflops is not None) == native_fp8
+    assert row.source
+
+
+def test_shapes_with_an_accelerator_come_smallest_first():
+    assert [row.name for row in shapes_with("nvidia-h100-80gb", ("aws",))] == ["p5.4xlarge", "p5.48xlarge"]
+    assert shapes_with("nvidia-l4")[0].name == "g2-standard-4"
+
+
+def test_an_unknown_name_lists_the_nearest():
+    with pytest.raises(UnknownNameError, match=r"did you mean nvidia-l4"):
+        accelerator("nvidia-l44")
+    with pytest.raises(UnknownNameError, match=r"unknown machine type 'g6.3xlarge'"):
+        machine("g6.3xlarge")
+
+
+def test_choices_without_a_near_one():
+    assert valid_choices("zzz", ["b", "a"]) == "Valid: a, b"
+    assert valid_choices("zzz", []) == "None is defined"
+
+
+def test_a_row_with_an_unknown_field_is_refused(tmp_path: Path):
+    text = (Path("sizing/hardware/data/accelerators.yaml")).read_text(encoding="utf-8")
+    path = tmp_path / "table.yaml"
+    path.write_text(text.replace("usable_gib: 22.03", "usable_gb: 22.03"), encoding="utf-8")
+    with pytest.raises(ValidationError, match="usable_gb"):
+        read_table(path, Accelerator)

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.stacks.validate.test_cluster import EXISTING, GCP, aws, on, problems
+
+
+def first_pool(values: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    values["node_pools"][0].update(changes)
+    return values
+
+
+def test_spot_alone_does_not_carry_what_is_promised_to_be_there():
+    (line,) = problems(first_pool(aws(), capacity=["spot"]))
+    assert line.startswith("node_pools[0].capacity: only spot is not enough for chat (0.999)")
+    assert "Add on-demand, or promise a slo.availability below 0.99" in line
+
+
+@pytest.mark.parametrize(("availability", "capacity", "count"), [
+    (0.98, ["spot"], 0),
+    (0.99, ["spot"], 1),
+    (0.999, ["spot", "on-demand"], 0),
+    (0.999, ["reserved"], 0),
+])  # fmt: skip
+def test_what_spot_may_carry(availability: float, capacity: list[str], count: int):
+    values = first_pool(aws(), capacity=capacity)
+    values["models"][0]["slo"]["availability"] = availability
+    assert len(problems(values)) == count
+
+
+def test_nothing_is_known_of_reservations_on_a_cluster_that_is_not_built_here():
+    (line,) = problems(first_pool(on(EXISTING), capacity=["reserved"]))
+    assert "only reserved is not possible" in line
+    assert "existing" in line
+
+
+def gcp_pool(**changes: Any) -> dict[str, Any]:
+    values = on(GCP)
+    values["models"] = values["models"][:1]
+    values["node_pools"] = values["node_pools"][:1]
+    return first_pool(values, **{"machine_types": ["g2-standard-8"], "disk_gib": 200, **changes})
+
+
+def test_a_machine_without_a_disk_needs_one():
+    values = gcp_pool()
+    del values["node_pools"][0]["disk_gib"]
+    (line,) = problems(values)
+    assert line.startswith("node_pools[0].disk_gib: required for g2-standard-8")
+
+
+def test_an_attached_disk_has_bounds():
+    (line,) = problems(gcp_pool(disk_gib=20))
+    assert line.startswith("node_pools[0].disk_gib: 20 must be at least 50")
+
+
+def test_a_machine_without_a_price_wants_one():
+    values = gcp_pool(accelerator="nvidia-h100-80gb", machine_types=["a3-highgpu-1g"])
+    line = problems(values)[0]
+    assert line.startswith('node_pools[0].machine_types[0]: "a3-highgpu-1g" has no known price (sold as Spot')
+    assert "a3-highgpu-8g" in line
+    values["price_overrides"] = [
+        {"machine_type": "a3-highgpu-1g", "usd_per_hour": 7.0, "as_of": "2026-11-20", "source": "quote"}
+    ]
+    assert problems(values) == []
+
+
+@pytest.mark.parametrize(
+    "order", [["on-demand", "spot"], ["spot", "on-demand"], ["reserved", "spot", "on-demand"]]
+)
+def test_an_order_takes_as_many_nodes_as_it_has_shares(order: list[str]):
+    values = first_pool(aws(), capacity=order, max_nodes=1)
+    values["models"][0]["replicas"] = {"min": 1, "max": 1}
+    values["models"][0]["expected_load"]["requests_per_second"] = 0.5
+    (line,) = problems(values)
+    assert line.startswith(f"node_pools[0].max_nodes: 1 is not enough for capacity {' before '.join(order)}")
+    assert "Raise max_nodes to 2" in line
+    assert problems(first_pool(values, max_nodes=2)) == []
+
+
+def test_a_reservation_takes_no_node_of_its_own():
+    values = first_pool(aws(), capacity=["reserved", "on-demand"], max_nodes=1)
+    values["models"][0]["replicas"] = {"min": 1, "max": 1}
+    values["models"][0]["expected_load"]["requests_per_second"] = 0.5
+    assert problems(values) == []
+
+
+@pytest.mark.parametrize(("order", "kept"), [
+    (["on-demand"], True),
+    (["spot"], True),
+    (["reserved", "on-demand"], True),
+    (["on-demand", "spot"], False),
+    (["spot", "on-demand"], False),
+    (["reserved", "spot"], False),
+    (["on-demand", "reserved"], False),
+    (["reserved", "on-demand", "spot"], False),
+])  # fmt: skip
+def test_an_order_that_only_karpenter_keeps(order: list[str], kept: bool):
+    unlikely = gcp_pool(capacity=order)
+    unlikely["models"][0]["slo"]["availability"] = 0.95
+    existing = first_pool(on({**EXISTING, "node_autoscaler": "cluster-autoscaler"}), capacity=order)
+    existing["models"][0]["slo"]["availability"] = 0.95
+    for values in (unlikely, existing):
+        found = problems(values)
+        if kept:
+            assert found == []
+        else:
+            (line,) = found
+            assert line.startswith(
+                f"node_pools[0].capacity: {' before '.join(order)} is not possible: only K"
+            )
