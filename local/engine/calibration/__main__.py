@@ -1,4 +1,4 @@
-"""Writes sizing/capacity/data/timing.yaml and roofline.yaml from measured latencies, and prints the errors."""
+"""Writes timing.yaml and roofline.yaml (sizing/capacity/data) from measured latencies; prints the errors."""
 
 from __future__ import annotations
 

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from serving.names import labels
 from serving.replica import Adapter, Replica
-from sizing.models.weights import job, volumes
-from sizing.models.weights.layout import adapter_path
-from sizing.models.weights.sources import Claim, Hub, Image, ObjectStore, Source, Weights
+from serving.weights import job, volumes
+from serving.weights.layout import adapter_path
+from serving.weights.sources import Claim, Hub, Image, ObjectStore, Source, Weights
 from sizing.models.models import MODELS
 from tests.serving.contracts import cluster_contract, small_replica
 
