@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib import import_module
+from pathlib import Path
 from pkgutil import iter_modules
 
 from pulumi_policy import Policy
 
-from policies import rules
 from policies.rule import Rule
 
 NAME = "llm-platform"
 DESCRIPTION = "Rules for LLM serving on Kubernetes, judged before anything is created."
+RULES_FOLDER = Path(__file__).parent / "rules"
 
 
 def _rules() -> Iterator[Rule]:
     """`RULE` of every module in policies/rules: a new rule is a new file there."""
-    for module in iter_modules(rules.__path__):
-        yield import_module(f"{rules.__name__}.{module.name}").RULE
+    for module in iter_modules([str(RULES_FOLDER)]):
+        yield import_module(f"policies.rules.{module.name}").RULE
 
 
 RULES = tuple(sorted(_rules(), key=lambda rule: rule.id))
