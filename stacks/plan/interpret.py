@@ -7,24 +7,24 @@ from math import ceil
 
 from dashboards.boards.scaling import BoardModel
 from dashboards.rules import InFlight, ScaledModel, Throughput
-from sizing.hardware.accelerators import accelerator
 from infra.scheduling import NodePool
-from sizing.capacity.batch import ReplicaCapacity
 from serving.gateway.rate_limit import Rate, RateLimits
-from sizing.capacity.limits import default_step_tokens
-from sizing.packing import machines_needed
+from serving.gateway.served import CanaryRoute, ServedModel, engine_names
 from serving.replica import Adapter, Replica
 from serving.scaling import ScalingBounds
-from serving.gateway.served import CanaryRoute, ServedModel, engine_names
 from serving.weights.sources import Weights, parse
+from sizing.capacity.batch import ReplicaCapacity
+from sizing.capacity.limits import default_step_tokens
 from sizing.capacity.timing import step_time
-from stacks.plan.canary import canary_name, deployed
-from stacks.plan.catalogue import pool_machines, sold
-from stacks.plan.chat import chat_format_of
+from sizing.hardware.accelerators import accelerator
+from sizing.packing import machines_needed
 from stacks.config import Model, Stack
 from stacks.config import NodePool as PoolSection
 from stacks.config.gateway import RateLimit as RateLimitSection
 from stacks.plan import machine_for
+from stacks.plan.canary import canary_name, deployed
+from stacks.plan.catalogue import pool_machines, sold
+from stacks.plan.chat import chat_format_of
 from stacks.plan.sizing import capacity_of, facts_of, itl_seconds
 
 

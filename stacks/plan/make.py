@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sizing.hardware.cluster_prices import CLUSTER_PRICES, ClusterPrice
-from sizing.hardware.machines import Machine
 from infra.scheduling import node_shares
 from sizing.cost import (
     HOURS_PER_MONTH,
@@ -20,7 +18,10 @@ from sizing.cost import (
     token_price,
     total,
 )
+from sizing.hardware.cluster_prices import CLUSTER_PRICES, ClusterPrice
+from sizing.hardware.machines import Machine
 from sizing.packing import cheapest_machine
+from stacks.config import AwsCluster, GcpCluster, Model, NodePool, Stack
 from stacks.plan.canary import deployed
 from stacks.plan.catalogue import pool_machines, sold, system_machine
 from stacks.plan.chat import chat_format_of

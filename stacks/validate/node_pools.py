@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sizing.hardware.accelerators import ACCELERATORS
-from sizing.choices import valid_choices
-from sizing.hardware.machines import SHAPES, UNPRICED, shapes_with
 from infra.scheduling import bought_together
+from sizing.choices import valid_choices
+from sizing.hardware.accelerators import ACCELERATORS
+from sizing.hardware.machines import SHAPES, UNPRICED, shapes_with
 from sizing.packing import cheapest_machine, machines_needed
+from stacks.config import Cluster, ExistingCluster, LocalCluster, Model, NodePool, Stack
 from stacks.plan.canary import deployed
 from stacks.plan.catalogue import clouds_of, pool_machines, sold
-from stacks.validate.names import duplicates
-from stacks.config import Cluster, ExistingCluster, LocalCluster, Model, NodePool, Stack
-from stacks.problems import Problem
 from stacks.plan.sizing import replicas_idle
+from stacks.problems import Problem
+from stacks.validate.names import duplicates
 
 PROMISES_TO_BE_THERE = 0.99
 """Availability from which a model is a production endpoint here: no more than 7 hours away per month. Spot

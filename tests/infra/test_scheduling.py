@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sizing.hardware.accelerators import accelerator
 from infra.cluster import NodeClass
 from infra.karpenter import node_pools
-from sizing.hardware.machines import MACHINES, Machine, machine
 from infra.scheduling import ACCELERATOR_LABEL, NODE_POOL_LABEL, NodePool, node_shares
+from sizing.hardware.accelerators import accelerator
+from sizing.hardware.machines import MACHINES, Machine, machine
 
 NODE_CLASS = NodeClass("karpenter.k8s.aws", "EC2NodeClass", "gpu")
 
