@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from datetime import date
 
 from infra.kubernetes_version import KubernetesVersion
-from sizing.models.chat import ChatFormat
 from sizing.cost import Span, TokenPrice, total
 from sizing.fit import Fit
+from sizing.models.chat import ChatFormat
 from stacks.config import Budget, Ineffective
 from stacks.plan.cheaper import Cheaper
 

@@ -21,11 +21,10 @@ from sizing.cost import (
 from sizing.hardware.cluster_prices import CLUSTER_PRICES, ClusterPrice
 from sizing.hardware.machines import Machine
 from sizing.packing import cheapest_machine
-from stacks.config import AwsCluster, GcpCluster, Model, NodePool, Stack
+from stacks.config import AwsCluster, GcpCluster, Model, NodePool, Stack, ineffective
 from stacks.plan.canary import deployed
 from stacks.plan.catalogue import pool_machines, sold, system_machine
 from stacks.plan.chat import chat_format_of
-from stacks.config import AwsCluster, GcpCluster, Model, NodePool, Stack, ineffective
 from stacks.plan.cheaper import cheaper_machine
 from stacks.plan.figures import FixedCost, ModelPlan, Plan, PoolPlan, PriceSource
 from stacks.plan.sizing import capacity_of, facts_of, fit_of, replicas_expected, replicas_idle
