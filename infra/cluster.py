@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,15 +10,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from infra.kubernetes_version import KubernetesVersion
-
-
-@dataclass(frozen=True)
-class NodeClass:
-    """Reference to the provider's own description of a machine image, disk and network, for Karpenter."""
-
-    group: str
-    kind: str
-    name: str
+from infra.scheduling import NodePool
 
 
 @dataclass(frozen=True)
@@ -141,20 +133,22 @@ class Cluster:
 
     provider: for every Kubernetes resource; nothing else decides which cluster is changed.
     kubernetes: its release; None where it is not known before the update. What a release drops is left out.
-    node_class: what Karpenter's node pools refer to.
+    make_pool: registers what a pool of nodes needs, whoever buys them, and returns what pods on the pool wait
+    for. It is called once for each pool; what the pools of a cluster have in common it makes before. Returns
+    nothing where the nodes are there already.
     entrance: how the gateway is reached from outside.
     system_node_selector: where pods without a GPU run.
     prometheus: what autoscaling reads.
     weights_storage: where the weights of models are kept.
     surroundings: what workloads may reach, and from where they are reached.
-    requirements: resources that node pools and workloads need before them, and that outlive them.
+    requirements: resources that workloads need before them, and that outlive them.
     inference_gateway: one that the cluster already has; None where `gateway.backend` can only be envoy.
     """
 
     name: str
     provider: k8s.Provider
     kubernetes: KubernetesVersion | None
-    node_class: NodeClass
+    make_pool: Callable[[NodePool], tuple[pulumi.Resource, ...]]
     entrance: Entrance
     system_node_selector: Mapping[str, str]
     prometheus: Prometheus

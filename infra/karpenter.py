@@ -9,11 +9,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
+import pulumi_kubernetes as k8s
 from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
-from infra.cluster import Cluster, NodeClass
 from infra.scheduling import GPU_RESOURCE, NodePool, node_shares
+
+
+@dataclass(frozen=True)
+class NodeClass:
+    """Reference to the provider's own description of a machine image, disk and network.
+
+    Pools whose machines differ in one of these, or in their reservation, each need one of their own.
+    """
+
+    group: str
+    kind: str
+    name: str
 
 
 def node_pools(pool: NodePool, node_class: NodeClass) -> Mapping[str, Mapping[str, object]]:
@@ -67,10 +79,11 @@ def _in(key: str, *values: str) -> Mapping[str, object]:
 
 @dataclass
 class KarpenterNodePoolArgs:
-    """cluster: where the pool is registered. pool: what it is."""
+    """provider: of the cluster. pool: what it is. node_class: of its machines."""
 
-    cluster: Cluster
+    provider: k8s.Provider
     pool: NodePool
+    node_class: NodeClass
 
 
 class KarpenterNodePool(pulumi.ComponentResource):
@@ -80,7 +93,7 @@ class KarpenterNodePool(pulumi.ComponentResource):
         self, name: str, args: KarpenterNodePoolArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("llm-platform:infra:KarpenterNodePool", name, {}, opts)
-        for node_pool, spec in node_pools(args.pool, args.cluster.node_class).items():
+        for node_pool, spec in node_pools(args.pool, args.node_class).items():
             CustomResource(
                 f"{node_pool}-node-pool",
                 api_version="karpenter.sh/v1",
@@ -91,6 +104,6 @@ class KarpenterNodePool(pulumi.ComponentResource):
                     annotations={"pulumi.com/deletionPropagationPolicy": "foreground"},
                 ),
                 spec=spec,
-                opts=pulumi.ResourceOptions(parent=self, provider=args.cluster.provider),
+                opts=pulumi.ResourceOptions(parent=self, provider=args.provider),
             )
         self.register_outputs({})

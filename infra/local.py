@@ -22,13 +22,13 @@ from infra.cluster import (
     Cluster,
     Endpoint,
     Entrance,
-    NodeClass,
     Prometheus,
     Surroundings,
     WeightsStorage,
 )
+from infra.karpenter import KarpenterNodePool, KarpenterNodePoolArgs, NodeClass
 from infra.kubernetes_version import LOCAL_RELEASE
-from infra.scheduling import GPU_RESOURCE, NODE_POOL_LABEL
+from infra.scheduling import GPU_RESOURCE, NODE_POOL_LABEL, NodePool
 from sizing.hardware.machines import Machine, machines_of
 
 ZONE = "local-a"
@@ -170,11 +170,21 @@ class LocalCluster(pulumi.ComponentResource):
             spec={"nodeRegistrationDelay": f"{args.node_startup_seconds}s"},
             opts=pulumi.ResourceOptions(parent=self, provider=provider),
         )
+
+        def make_pool(pool: NodePool) -> tuple[pulumi.Resource, ...]:
+            return (
+                KarpenterNodePool(
+                    pool.name,
+                    KarpenterNodePoolArgs(provider, pool, NODE_CLASS),
+                    pulumi.ResourceOptions(depends_on=[node_class]),
+                ),
+            )
+
         self.cluster = Cluster(
             name=name,
             provider=provider,
             kubernetes=LOCAL_RELEASE,
-            node_class=NODE_CLASS,
+            make_pool=make_pool,
             # On loopback: nobody outside this machine reaches it.
             entrance=Entrance("LoadBalancer", annotations={}, hostname=None, tls="none"),
             system_node_selector={NODE_POOL_LABEL: "system"},
@@ -186,6 +196,6 @@ class LocalCluster(pulumi.ComponentResource):
                 service_account_annotations={},
             ),
             surroundings=surroundings(args.prometheus_url, args.hub_url),
-            requirements=(node_class,),
+            requirements=(),
         )
         self.register_outputs({})

@@ -76,7 +76,8 @@ def node_shares(max_nodes: int, order: Sequence[str]) -> Mapping[tuple[str, ...]
 class NodePool:
     """Machines of one accelerator that scale together.
 
-    capacity: capacity types in order of preference; max_nodes: maximum nodes of all of them together.
+    capacity: capacity types in order of preference; min_nodes, max_nodes: of all of them together.
+    disk_gib: disk to attach to each machine; None where the machine types have one of their own.
     scale_down_after_seconds: how long a machine stays empty before it is given back.
     """
 
@@ -84,7 +85,9 @@ class NodePool:
     accelerator: Accelerator
     machines: tuple[Machine, ...]
     capacity: tuple[str, ...]
+    min_nodes: int
     max_nodes: int
+    disk_gib: int | None
     scale_down_after_seconds: int
 
     @property

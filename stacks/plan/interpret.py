@@ -35,7 +35,9 @@ def node_pool(pool: PoolSection, stack: Stack) -> NodePool:
         accelerator=accelerator(pool.accelerator),
         machines=tuple(pool_machines(pool, stack)),
         capacity=sold(pool, stack.cluster),
+        min_nodes=pool.min_nodes,
         max_nodes=pool.max_nodes,
+        disk_gib=pool.disk_gib,
         scale_down_after_seconds=pool.scale_down_after_seconds,
     )
 

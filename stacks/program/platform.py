@@ -16,7 +16,6 @@ from dashboards.collection import MetricsCollection, MetricsCollectionArgs
 from dashboards.provision import Boards, BoardsArgs
 from dashboards.rules import ScaledModel, engine_series, rule_group
 from infra.cluster import Cluster
-from infra.karpenter import KarpenterNodePool, KarpenterNodePoolArgs
 from infra.local import LocalCluster, LocalClusterArgs, hub_url, prometheus_url
 from infra.network_policies import Flow, Walls, WallsArgs
 from infra.pod_security import namespace_labels
@@ -111,14 +110,7 @@ def build_on(make_cluster: Callable[[], Cluster], stack: config.Stack) -> Platfo
         name: _namespace(name, cluster, let_through) for name in (INFERENCE_NAMESPACE, GATEWAY_NAMESPACE)
     }
     # Whatever a destroy must remove last is registered first: machines outlive the pods that run on them.
-    pool_resources = {
-        name: KarpenterNodePool(
-            name,
-            KarpenterNodePoolArgs(cluster=cluster, pool=pool),
-            pulumi.ResourceOptions(depends_on=list(cluster.requirements)),
-        )
-        for name, pool in pools.items()
-    }
+    pool_resources = {name: cluster.make_pool(pool) for name, pool in pools.items()}
     priorities = PriorityClasses("priorities", cluster)
     _warm_nodes(stack, cluster, pools, pool_resources, priorities)
     weights = _staged(replicas.values(), cluster, namespaces[INFERENCE_NAMESPACE])
@@ -134,7 +126,7 @@ def build_on(make_cluster: Callable[[], Cluster], stack: config.Stack) -> Platfo
             pulumi.ResourceOptions(
                 depends_on=[
                     namespaces[INFERENCE_NAMESPACE],
-                    pool_resources[model.node_pool],
+                    *pool_resources[model.node_pool],
                     priorities,
                     *weights.get(replicas[model.name].weights.name, ()),
                 ]
@@ -281,7 +273,7 @@ def _namespace(name: str, cluster: Cluster, let_through: Sequence[Flow]) -> Wall
     namespace = k8s.core.v1.Namespace(
         name,
         metadata=ObjectMetaArgs(name=name, labels=namespace_labels()),
-        opts=pulumi.ResourceOptions(provider=cluster.provider),
+        opts=pulumi.ResourceOptions(provider=cluster.provider, depends_on=list(cluster.requirements)),
     )
     return Walls(
         f"{name}-walls",
@@ -294,7 +286,7 @@ def _warm_nodes(
     stack: config.Stack,
     cluster: Cluster,
     pools: Mapping[str, NodePool],
-    pool_resources: Mapping[str, KarpenterNodePool],
+    pool_resources: Mapping[str, tuple[pulumi.Resource, ...]],
     priorities: PriorityClasses,
 ) -> None:
     # A buffer is registered with no node too: one that is deleted while it holds a node keeps it
@@ -317,7 +309,7 @@ def _warm_nodes(
                 mechanism=pool.warm_capacity,
                 image=image("pause").reference,
             ),
-            pulumi.ResourceOptions(depends_on=[namespace, pool_resources[pool.name], priorities]),
+            pulumi.ResourceOptions(depends_on=[namespace, *pool_resources[pool.name], priorities]),
         )
 
 

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.cluster import NodeClass
-from infra.karpenter import node_pools
+from infra.karpenter import NodeClass, node_pools
 from infra.scheduling import ACCELERATOR_LABEL, NODE_POOL_LABEL, NodePool, node_shares
 from sizing.hardware.accelerators import accelerator
 from sizing.hardware.machines import MACHINES, Machine, machine
@@ -29,7 +28,9 @@ def pool(*machine_types: str) -> NodePool:
         accelerator=accelerator(machines[0].accelerator),
         machines=machines,
         capacity=("reserved", "on-demand"),
+        min_nodes=0,
         max_nodes=3,
+        disk_gib=None,
         scale_down_after_seconds=120,
     )
 

@@ -11,7 +11,6 @@ from infra.cluster import (
     Cluster,
     Endpoint,
     Entrance,
-    NodeClass,
     Pods,
     Prometheus,
     Surroundings,
@@ -46,7 +45,7 @@ def cluster_contract() -> Cluster:
         name="test",
         provider=provider,
         kubernetes=KubernetesVersion(1, 36),
-        node_class=NodeClass("group", "Kind", "name"),
+        make_pool=lambda pool: (),
         entrance=Entrance("ClusterIP", annotations={}, hostname=None, tls="none"),
         system_node_selector={"system": "yes"},
         prometheus=Prometheus(url="http://prometheus.example:9090", interval_seconds=15),
@@ -69,7 +68,9 @@ def node_pool(*machine_types: str) -> NodePool:
         accelerator=accelerator(machines[0].accelerator),
         machines=machines,
         capacity=("on-demand",),
+        min_nodes=0,
         max_nodes=4,
+        disk_gib=None,
         scale_down_after_seconds=60,
     )
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from infra.karpenter import node_pools
+from infra.karpenter import NodeClass, node_pools
 from infra.scheduling import NodePool
 from serving.engines.vllm import startup_seconds
 from serving.replica import Replica
@@ -39,7 +39,7 @@ def test_an_update_needs_a_spare_machine_or_takes_one_replica_away(surge: int, u
 
 def test_pods_fit_the_nodes_that_the_pool_brings():
     pool = node_pool("g7e.12xlarge", "g7e.24xlarge")
-    (node_pool_spec,) = node_pools(pool, cluster_contract().node_class).values()
+    (node_pool_spec,) = node_pools(pool, NodeClass("group", "Kind", "name")).values()
     template: Any = node_pool_spec["template"]
     labels, taints = template["metadata"]["labels"], template["spec"]["taints"]
     pod = spec(large_replica(), pool).template.spec

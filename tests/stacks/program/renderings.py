@@ -12,7 +12,8 @@ from unittest.mock import patch
 import pulumi_kubernetes as k8s
 import yaml
 
-from infra.cluster import Cluster, Entrance, NodeClass
+from infra.cluster import Cluster, Entrance
+from infra.karpenter import KarpenterNodePool, KarpenterNodePoolArgs, NodeClass
 from stacks.config import Stack
 from stacks.load import STACKS, parse
 from stacks.program import platform as program
@@ -59,11 +60,15 @@ def everything_stack(folder: Path) -> Stack:
 def full_cluster() -> Cluster:
     """A cluster in whose description nothing is left out. To be called within a program."""
     described = cluster_contract()
+    provider = k8s.Provider("everything-kubernetes", kubeconfig="{}", cluster_identifier="everything")
+    node_class = NodeClass("karpenter.k8s.aws", "EC2NodeClass", "gpu")
     return replace(
         described,
         name="everything",
-        provider=k8s.Provider("everything-kubernetes", kubeconfig="{}", cluster_identifier="everything"),
-        node_class=NodeClass("karpenter.k8s.aws", "EC2NodeClass", "gpu"),
+        provider=provider,
+        make_pool=lambda pool: (
+            KarpenterNodePool(pool.name, KarpenterNodePoolArgs(provider, pool, node_class)),
+        ),
         entrance=Entrance(
             "LoadBalancer",
             annotations={"service.beta.kubernetes.io/aws-load-balancer-scheme": "internet-facing"},
