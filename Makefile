@@ -73,7 +73,7 @@ policy-pack: ## the policy pack as a folder for `pulumi policy publish`: OUT=FOL
 	@test -n "$(OUT)" || { echo "OUT is missing: make policy-pack OUT=FOLDER" >&2; exit 2; }
 	@mkdir -p "$(OUT)"
 	@tar -c --exclude=__pycache__ --exclude=policies/PulumiPolicy.yaml --exclude=policies/requirements.txt \
-	  policies infra serving sizing | tar -x -C "$(OUT)"
+	  policies sizing serving/images/pinned.py serving/images/reference.py serving/images/data | tar -x -C "$(OUT)"
 	@mv "$(OUT)/policies/__main__.py" "$(OUT)"
 	@sed 's|\.\./\.venv|venv|; /^#/d' policies/PulumiPolicy.yaml > "$(OUT)/PulumiPolicy.yaml"
 	@sed -nE 's/^([a-z0-9.-]+==[^ ]+).*/\1/p' requirements.lock > "$(OUT)/constraints.txt"

@@ -18,7 +18,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from infra.scheduling import NODE_POOL_LABEL
 from serving.gateway.arrivals import ARRIVALS_METRIC, MODEL_LABEL
 from serving.names import GATEWAY_NAMESPACE, INFERENCE_NAMESPACE
 from serving.signals import (
@@ -36,6 +35,7 @@ from serving.signals import (
     series,
     signal,
 )
+from sizing.labels import NODE_POOL_LABEL
 
 BURN_WINDOW_SECONDS = 120
 """Window of the time-to-first-token signals. Shorter ones see too few requests; longer ones still remember

@@ -12,10 +12,7 @@ from typing import Literal
 
 from sizing.hardware.accelerators import Accelerator
 from sizing.hardware.machines import Machine
-
-NODE_POOL_LABEL = "llm-platform/node-pool"
-ACCELERATOR_LABEL = "llm-platform/accelerator"
-GPU_RESOURCE = "nvidia.com/gpu"
+from sizing.labels import ACCELERATOR_LABEL, GPU_RESOURCE, NODE_POOL_LABEL
 
 SHARE_FOR_PODS = 0.9
 """Part of a machine's allocatable CPU and memory that replicas request; the rest is for DaemonSets."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from infra.scheduling import ACCELERATOR_LABEL, GPU_RESOURCE, NODE_POOL_LABEL
 from policies.objects import KubernetesObject, Resource, kubernetes_objects
 from policies.pods import Pod
 from policies.properties import Section
 from sizing.hardware.machines import SHAPES, MachineShape
+from sizing.labels import ACCELERATOR_LABEL, GPU_RESOURCE, NODE_POOL_LABEL
 
 INSTANCE_TYPE = "node.kubernetes.io/instance-type"
 INSTANCE_FAMILY = "karpenter.k8s.aws/instance-family"

@@ -10,11 +10,11 @@ from typing import Literal, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from infra.scheduling import GPU_RESOURCE
 from policies.node_pools import NodePool
 from policies.stack_configuration import section
 from sizing.cost import HOURS_PER_MONTH, machine_usd
 from sizing.hardware.machines import MACHINES, SYSTEM_MACHINES, Machine, SystemMachine
+from sizing.labels import GPU_RESOURCE
 
 T = TypeVar("T")
 

@@ -21,9 +21,6 @@ ENGINE_LABEL = "inference.llm-platform/engine"
 STORE_LABEL = "inference.llm-platform/reads-bucket"
 """Of staging Jobs that read a bucket: only they may ask for the identity that opens it."""
 
-MODEL_ANNOTATION = "inference.llm-platform/model"
-"""Of an engine's pods: the Hugging Face id of what they serve, which their arguments give as a path."""
-
 HTTP_PORT_NAME = "http"
 HTTPS_PORT_NAME = "https"
 METRICS_PORT_NAME = "metrics"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from infra.scheduling import MachineShare
-from serving.gateway.served import Task
 from serving.weights.sources import Weights
 from sizing.models.chat import ChatFormat
 from sizing.models.models import Model
+from sizing.models.task import Task
 
 PRE_STOP_SECONDS = 10
 """How long a leaving replica keeps serving new requests. A gateway sends more until it notices that the

@@ -16,11 +16,11 @@ from serving.names import (
     ENGINE_PORT,
     HTTP_PORT_NAME,
     INFERENCE_NAMESPACE,
-    MODEL_ANNOTATION,
     labels,
     selector,
 )
 from serving.replica import Replica
+from sizing.labels import MODEL_ANNOTATION
 
 NODE_SECONDS = 600
 """What comes before the engine starts: buying a machine, booting it (1 to 3 minutes), and pulling an image

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import orjson
 
 from local.load.arrivals import Arrival
-from serving.gateway.served import Task
+from sizing.models.task import Task
 
 PATHS: Mapping[Task, str] = {
     "generate": "/v1/chat/completions",

@@ -13,7 +13,7 @@ import orjson
 
 from local.load.arrivals import Arrival
 from local.load.bodies import PATHS, body
-from serving.gateway.served import Task
+from sizing.models.task import Task
 
 Failure = Literal["refused", "no connection", "cut off", "too slow", "error in stream", "empty", "incomplete"]
 """Why a request failed: an HTTP status, no connection at all, a stream that broke, the time limit, ..."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from infra.scheduling import NODE_POOL_LABEL
 from local.cluster import cluster
 from local.cluster.cluster import Cluster
 from local.cluster.ports import chosen
@@ -14,6 +13,7 @@ from local.paths import BIN
 from local.token import authorization
 from local.up import gateway_address
 from serving.gateway.paths import DOES
+from sizing.labels import NODE_POOL_LABEL
 from stacks.config import Model, Stack
 from stacks.signing_keys import KeyFileError
 

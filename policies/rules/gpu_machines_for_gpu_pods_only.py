@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pulumi_policy import EnforcementLevel, Severity
 from pydantic import Field
 
-from infra.scheduling import GPU_TAINT
 from policies.node_pools import (
     MACHINE_LABELS,
     POOL_LABELS,
@@ -21,6 +20,10 @@ from policies.objects import Resource
 from policies.pods import Pod, pod_of, pod_owners, pod_subjects
 from policies.properties import Section
 from policies.rule import Report, Rule, Settings
+from sizing.labels import GPU_RESOURCE
+
+GPU_TAINT = PoolTaint(key=GPU_RESOURCE, value="present", effect="NoSchedule")
+"""What GKE puts on GPU nodes by itself, and infra/scheduling.py on those of every pool."""
 
 
 class Gpu010Settings(Settings):
@@ -68,9 +71,7 @@ def _problems_with_gpus(pod: Pod, pools: Sequence[NodePool], settings: Gpu010Set
         )
     tolerations = pod.spec.sections("tolerations")
     # Without a registered pool, what a pod has to tolerate is the taint that clouds put on GPU nodes.
-    taints = {taint for pool in reach(pod, pools).pools for taint in pool.taints()} or {
-        PoolTaint(GPU_TAINT.key, GPU_TAINT.value, GPU_TAINT.effect)
-    }
+    taints = {taint for pool in reach(pod, pools).pools for taint in pool.taints()} or {GPU_TAINT}
     missing = [
         taint for taint in taints if not any(_tolerates(toleration, taint) for toleration in tolerations)
     ]

@@ -12,12 +12,11 @@ from policies.node_pools import NodePool, node_pools, reach
 from policies.objects import Resource
 from policies.pods import Pod, pod_of, pod_owners, pod_subjects
 from policies.rule import Report, Rule, Settings
-from serving.names import MODEL_ANNOTATION
-from serving.weights.layout import MODEL_PATH
 from sizing.choices import valid_choices
 from sizing.fit import FitRequest, fit
 from sizing.fit.adapters import AdapterSlots
 from sizing.hardware.accelerators import ACCELERATORS, Accelerator
+from sizing.labels import MODEL_ANNOTATION, MODEL_PATH
 from sizing.models.models import MODELS, Model
 
 

@@ -13,7 +13,6 @@ import yaml
 from infra.cluster import WeightsStorage
 from infra.pod_security import container_security_context
 from infra.scheduling import GPU_RESOURCE
-from serving.gateway.served import Task
 from serving.images.pinned import image
 from serving.names import ENGINE_PORT, HTTP_PORT_NAME
 from serving.replica import PRE_STOP_SECONDS, SHUTDOWN_MARGIN_SECONDS, Adapter, Replica
@@ -22,6 +21,7 @@ from serving.weights.layout import MODEL_PATH, adapter_path
 from sizing.fit.adapters import slots_for
 from sizing.fit.node import SCRATCH_GIB, shared_memory_gib
 from sizing.models.chat import ChatFormat
+from sizing.models.task import Task
 
 core = k8s.core.v1
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from serving.gateway.paths import MODELS_PATH, TASK_PATHS
-from serving.gateway.served import Task
+from sizing.models.task import Task
 
 PATH = Path(__file__).resolve().parents[2] / "docs" / "openapi.json"
 

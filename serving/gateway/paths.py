@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from serving.gateway.served import Task
+from sizing.models.task import Task
 
 MODELS_PATH = "/v1/models"
 

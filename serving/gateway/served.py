@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
-Task = Literal["generate", "embed", "rerank"]
-
+from sizing.models.task import Task
 
 TEAM_SHARE_OF_MODEL = 0.8
 """Unless a stack says otherwise: a team that is alone loses little, and the others always find a place."""

@@ -13,7 +13,6 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from infra.cluster import Cluster
 from infra.pod_security import container_security_context, pod_security_context
 from serving.failed_jobs import pod_failure_policy
-from serving.gateway.served import Task
 from serving.images.pinned import image
 from serving.job_program import JobProgram, fingerprint
 from serving.names import (
@@ -28,6 +27,7 @@ from serving.replica import Replica
 from serving.scaling import external_metric
 from serving.signals import series
 from serving.verify.verifier.settings import Model, Service, Settings, Trigger, variables
+from sizing.models.task import Task
 
 core = k8s.core.v1
 

@@ -17,9 +17,10 @@ from serving.images.pinned import image
 from serving.job_program import JobProgram, fingerprint
 from serving.names import STAGING, STORE_LABEL, labels
 from serving.replica import Replica
-from serving.weights.layout import MODEL_PATH, MOUNT, adapter_folder, adapter_path
+from serving.weights.layout import MOUNT, adapter_folder, adapter_path
 from serving.weights.sources import Claim, Hub, Image, ObjectStore
 from serving.weights.volumes import MODEL_VOLUME, claimed, read_only_mount, staged_claim
+from sizing.labels import MODEL_PATH
 
 core = k8s.core.v1
 

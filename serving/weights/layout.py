@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import re
 
+from sizing.labels import MODEL_PATH
+
 MOUNT = "/weights"
 
-MODEL_FOLDER = "model"
+MODEL_FOLDER = MODEL_PATH.removeprefix(f"{MOUNT}/")
 ADAPTERS_FOLDER = "adapters"
 """Folders of the volume: the model's own files, and a folder for each adapter with one for each revision."""
-
-MODEL_PATH = f"{MOUNT}/{MODEL_FOLDER}"
-"""What `vllm serve` is given: the folder is one revision, so no other needs to be named."""
 
 ADAPTERS_PATH = f"{MOUNT}/{ADAPTERS_FOLDER}"
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import pulumi_kubernetes as k8s
 
 from serving.replica import Replica
-from serving.weights.layout import ADAPTERS_FOLDER, ADAPTERS_PATH, MODEL_FOLDER, MODEL_PATH
+from serving.weights.layout import ADAPTERS_FOLDER, ADAPTERS_PATH, MODEL_FOLDER
 from serving.weights.sources import Claim, Hub, Image, ObjectStore
+from sizing.labels import MODEL_PATH
 
 core = k8s.core.v1
 

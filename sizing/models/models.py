@@ -11,11 +11,11 @@ from typing import ClassVar, get_args
 
 from pydantic import ConfigDict
 
-from serving.gateway.served import Task
 from sizing.choices import UnknownNameError
 from sizing.models.architecture import Architecture, AttentionCache, LatentCache, Precision, Quantization
 from sizing.models.chat import KnownParsers
 from sizing.models.huggingface import ConfigError, architecture, read_config
+from sizing.models.task import Task
 from sizing.models.weights import ONLINE_FP8, checkpoint_gib, gpu_weights_gib, whole
 from sizing.tables import read_table
 

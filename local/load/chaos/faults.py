@@ -9,7 +9,6 @@ from typing import Any
 
 import aiohttp
 
-from infra.scheduling import NODE_POOL_LABEL
 from local.cluster.supervision import Supervisor
 from local.engine.faults import Fault as Ask
 from local.load.chaos import processes
@@ -18,6 +17,7 @@ from local.load.chaos.staging import StagingFault
 from local.load.run import Run, surge
 from local.load.scenario import load_scenario
 from serving.names import GATEWAY, GATEWAY_NAMESPACE, INFERENCE_NAMESPACE, NAME_LABEL
+from sizing.labels import NODE_POOL_LABEL
 
 Undo = Callable[[], Awaitable[None]]
 

@@ -14,7 +14,7 @@ from aiohttp import web
 from local.load.arrivals import Arrival
 from local.load.bodies import PATHS, body, texts
 from local.load.client import Client, Outcome
-from serving.gateway.served import Task
+from sizing.models.task import Task
 from tests.serving.verify.streamed import DONE as STREAM_DONE
 from tests.serving.verify.streamed import EMPTY, ERRORS, ROLE, WRITTEN, Form, chunk, usage
 

@@ -4,7 +4,7 @@ import pytest
 
 from local.load.scenario import Scenario, load_scenario
 from local.load.target import TargetError, check_scenario
-from serving.gateway.served import Task
+from sizing.models.task import Task
 from tests.local.load.samples import model
 
 SMOKE, EMBEDDINGS = load_scenario("smoke"), load_scenario("embeddings")

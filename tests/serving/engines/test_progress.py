@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 from serving.engines.vllm import IDLE_SECONDS, LEAST_REQUEST, container
-from serving.gateway.served import Task
 from serving.names import ENGINE_PORT
 from serving.replica import PRE_STOP_SECONDS, SHUTDOWN_MARGIN_SECONDS
+from sizing.models.task import Task
 from tests.listening import listening
 from tests.serving.contracts import small_replica
 

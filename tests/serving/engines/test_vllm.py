@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from local.engine.flags import parse
 from local.engine.pooling_settings import pooling_settings
 from serving.engines import vllm
-from serving.gateway.served import Task
 from serving.images.pinned import image
 from serving.replica import PRE_STOP_SECONDS, Replica
 from sizing.models.models import MODELS
+from sizing.models.task import Task
 from tests.serving.contracts import large_replica, small_replica
 
 

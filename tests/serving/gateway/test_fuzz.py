@@ -20,8 +20,9 @@ from hypothesis import HealthCheck, given, settings
 from serving.gateway.authentication import Authentication
 from serving.gateway.engine_headers import ARRIVING
 from serving.gateway.paths import TASK_PATHS
-from serving.gateway.served import CanaryRoute, ServedModel, Task
+from serving.gateway.served import CanaryRoute, ServedModel
 from serving.gateway.tokens import EVERY_MODEL
+from sizing.models.task import Task
 from tests.serving.gateway.fuzz.exchange import Reply, exchange
 from tests.serving.gateway.fuzz.requests import Sent, requests
 from tests.serving.gateway.fuzz.tokens import AUDIENCE, REVOKED, Tokens

@@ -9,8 +9,8 @@ from typing import Any
 import pulumi
 import pytest
 
-from infra.scheduling import NODE_POOL_LABEL
 from serving.images.pinned import IMAGES
+from sizing.labels import NODE_POOL_LABEL
 from stacks.config import Stack
 from stacks.load import parse
 from stacks.program import platform as program
