@@ -74,11 +74,14 @@ class Gateway(pulumi.ComponentResource):
     """The OpenAI-compatible entrance to all models."""
 
     url: pulumi.Output[str]
+    files: Mapping[str, Mapping[str, str]]
+    """What config_maps gave, as registered: with many models it takes long to render."""
 
     def __init__(self, name: str, args: GatewayArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("llm-platform:serving:Gateway", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self, provider=args.cluster.provider)
-        for suffix, files in config_maps(args).items():
+        self.files = config_maps(args)
+        for suffix, files in self.files.items():
             core.ConfigMap(
                 f"{name}-{suffix}", metadata=_metadata(f"{GATEWAY}-{suffix}"), data=files, opts=child
             )
@@ -99,7 +102,10 @@ class Gateway(pulumi.ComponentResource):
             opts=child,
         )
         deployment = k8s.apps.v1.Deployment(
-            f"{name}-deployment", metadata=_metadata(GATEWAY), spec=deployment_spec(args), opts=child
+            f"{name}-deployment",
+            metadata=_metadata(GATEWAY),
+            spec=deployment_spec(args, self.files["bootstrap"]),
+            opts=child,
         )
         # After the pods, and so on the way out before them: no client is sent to a pod that is gone.
         after = pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[deployment]))
@@ -168,12 +174,12 @@ def config_maps(args: GatewayArgs) -> Mapping[str, Mapping[str, str]]:
     }
 
 
-def deployment_spec(args: GatewayArgs) -> k8s.apps.v1.DeploymentSpecArgs:
-    """Spec of the Deployment that runs Envoy."""
+def deployment_spec(args: GatewayArgs, starts_with: Mapping[str, str]) -> k8s.apps.v1.DeploymentSpecArgs:
+    """Spec of the Deployment that runs Envoy. starts_with: the files that it reads once."""
     grace = DRAIN_MINIMUM_SECONDS + args.drain_seconds + SHUTDOWN_MARGIN_SECONDS
     # Envoy reads the bootstrap once, so a change of it has to roll the pods. The rest is watched: adding a
     # model restarts nothing.
-    checksum = hashlib.sha256(to_yaml(bootstrap()).encode()).hexdigest()
+    checksum = hashlib.sha256("".join(starts_with.values()).encode()).hexdigest()
     return k8s.apps.v1.DeploymentSpecArgs(
         replicas=args.replicas,
         selector=LabelSelectorArgs(match_labels=selector(GATEWAY)),

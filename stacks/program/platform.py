@@ -25,7 +25,7 @@ from infra.warm_nodes import WARM_NODES_NAMESPACE, WarmNodes, WarmNodesArgs
 from serving.engines import vllm
 from serving.gateway.authentication import Authentication
 from serving.gateway.flows import flows
-from serving.gateway.gateway import Gateway, GatewayArgs, config_maps
+from serving.gateway.gateway import Gateway, GatewayArgs
 from serving.gateway.listeners import HTTP_PORT, HTTPS_PORT
 from serving.gateway.memory import MIB
 from serving.images.pinned import IMAGES, image
@@ -193,7 +193,7 @@ def build_on(make_cluster: Callable[[], Cluster], stack: config.Stack) -> Platfo
                 for model, recorded in zip(sections, scaled, strict=True)
             ],
             token=tokens.verification,
-            configuration=_configuration(stack, replicas, gateway_args, scaled),
+            configuration=_configuration(stack, replicas, gateway.files, scaled),
         ),
         pulumi.ResourceOptions(depends_on=[*servers, *autoscalers, gateway, boards]),
     )
@@ -316,7 +316,7 @@ def _warm_nodes(
 def _configuration(
     stack: config.Stack,
     replicas: Mapping[str, Replica],
-    gateway_args: GatewayArgs,
+    gateway_files: Mapping[str, Mapping[str, str]],
     scaled: Sequence[ScaledModel],
 ) -> list[str]:
     """Everything whose change must be proved again."""
@@ -332,5 +332,5 @@ def _configuration(
         *(argument for replica in replicas.values() for argument in vllm.arguments(replica)),
         *(json.dumps(rule_group(model)) for model in scaled),
         *(pinned.reference for pinned in IMAGES.values()),
-        *(text for files in config_maps(gateway_args).values() for text in files.values()),
+        *(text for files in gateway_files.values() for text in files.values()),
     ]

@@ -37,7 +37,7 @@ def arguments(
 
 
 def pod(args: GatewayArgs) -> Any:
-    spec: Any = deployment_spec(args)
+    spec: Any = deployment_spec(args, config_maps(args)["bootstrap"])
     return spec.template
 
 
