@@ -30,6 +30,9 @@ in 1.33, beta and on in 1.35 (pkg/features/kube_features.go of 1.36.2). Older AP
 silently, and the tolerance of the whole cluster holds: 10 %, a flag of the controller manager that managed
 clusters do not offer."""
 
+CAPACITY_BUFFERS = KubernetesVersion(1, 34)
+"""First release whose Cluster Autoscaler, which has the numbers of Kubernetes, serves CapacityBuffers."""
+
 
 def has_configurable_tolerance(version: KubernetesVersion | None) -> bool:
     """Whether an HPA's own tolerance is known to count; an unknown version (None) is taken for an old one."""

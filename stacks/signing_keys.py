@@ -17,7 +17,7 @@ from pathlib import Path
 from serving.gateway.jwks import MAX_KEYS, JwksError, PublicKey, read_jwks, write_jwks
 from serving.gateway.tokens import SigningKey, TokenError, new_key, read_signing_key
 from sizing.choices import valid_choices
-from stacks.config import LocalCluster, Stack
+from stacks.config import Stack
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -203,7 +203,7 @@ def _closed_to_others(folder: Path, bits: int) -> None:
 def key_files(name: str, stack: Stack, environment: Mapping[str, str] = os.environ) -> KeyFiles:
     """Where the keys of the stack called `name` are."""
     jwks = ROOT / stack.gateway.tokens.public_keys
-    if isinstance(stack.cluster, LocalCluster):
+    if stack.cluster.on_this_machine:
         # They open nothing but this machine's cluster, and go with it.
         return KeyFiles(name, jwks, jwks.parent)
     folder = environment.get(FOLDER_VARIABLE)

@@ -165,21 +165,17 @@ def _recordable(stack: Stack, name: str, folder: Path) -> tuple[Stack, tuple[str
     kubeconfig.write_text(yaml.safe_dump(_kubeconfig()), encoding="utf-8")
     cluster = stack.cluster
     scope = [INPUTS_ONLY, *_keys_scope(key_files(name, stack))]
-    if not isinstance(cluster, LocalCluster):
+    if cluster.is_built:
+        stand_in = cluster.model_copy(update={"kubeconfig": str(kubeconfig)})
+    else:
         scope.append(
             f"cluster.provider {cluster.provider}: the program does not build this cluster yet. Of it only "
             f"the plan can be checked (make plan STACK=...). Judged here is what runs inside: workloads, "
             "autoscaling and node pools, registered as on the local cluster."
         )
-        node_startup_seconds = 0
-    else:
-        node_startup_seconds = cluster.node_startup_seconds
-    stand_in = LocalCluster(
-        provider="local",
-        name=cluster.name,
-        kubeconfig=str(kubeconfig),
-        node_startup_seconds=node_startup_seconds,
-    )
+        stand_in = LocalCluster(
+            provider="local", name=cluster.name, kubeconfig=str(kubeconfig), node_startup_seconds=0
+        )
     # Nobody who checks needs a private key; these are gone with the recording.
     keys = KeyFiles(name, folder / "keys" / "jwks.json", folder / "keys")
     keys.create()

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
-from infra.kubernetes_version import LOCAL_RELEASE, KubernetesVersion, kubernetes_version
+from infra.kubernetes_version import CAPACITY_BUFFERS, LOCAL_RELEASE, KubernetesVersion, kubernetes_version
+from sizing.hardware.machines import CLOUDS, Cloud
 from stacks.config.effect import NoEffectYet
-from stacks.config.node_pools import Capacity
+from stacks.config.node_pools import Capacity, WarmCapacity
 from stacks.config.section import NAME_RULE, Name, Section
 
 ClusterName = Annotated[Name, Field(description=f"identity of the cluster in Pulumi's state; {NAME_RULE}")]
+
+
+def _network(cidr: str) -> str:
+    try:
+        IPv4Network(cidr)
+    except ValueError as error:
+        raise PydanticCustomError(
+            "network",
+            "is not a network: {reason}. Write its first address, such as 203.0.113.0/24",
+            {"reason": str(error)},
+        ) from None
+    return cidr
+
 
 Cidr = Annotated[
     str,
@@ -19,6 +36,7 @@ Cidr = Annotated[
         pattern=r"^(\d{1,3}\.){3}\d{1,3}/\d{1,2}$",
         description='an IPv4 network such as "203.0.113.0/24", in quotes',
     ),
+    AfterValidator(_network),
 ]
 
 NOT_BUILT = NoEffectYet("clusters of this provider are planned only")
@@ -46,17 +64,67 @@ class SystemNodes(Section, frozen=True):
     count: int = Field(ge=1, le=100, description="machines, 1 to 100; two or more survive the loss of a zone")
 
 
+@dataclass(frozen=True)
+class Charges:
+    """What is paid for besides GPU machines. region: whose prices hold. nat_gateways: how many there are."""
+
+    region: str
+    system_nodes: SystemNodes
+    nat_gateways: int
+
+
 class AnyCluster(Section, frozen=True):
-    """What holds for a cluster unless its own class says otherwise."""
+    """What is asked of a cluster, and what holds unless its own class says otherwise.
+
+    Elsewhere nothing asks for the provider: another one is a class here, and its part of infra/.
+    """
+
+    is_built: ClassVar[bool] = False
+    """Whether the program can build it. All clusters can be planned."""
+
+    on_this_machine: ClassVar[bool] = False
+    """Whether it is started and removed here: keys to it open nothing else, and are removed with it."""
+
+    clouds: ClassVar[tuple[Cloud, ...]] = CLOUDS
+    """Whose machine types its pools may name."""
+
+    sells: ClassVar[tuple[Capacity, ...]] = ("reserved", "on-demand", "spot")
+    """Capacity types that its machines can be bought as."""
+
+    reservations_known: ClassVar[bool] = False
+    """Whether a pool may rest on reservations alone."""
+
+    attaches_disks: ClassVar[bool] = True
+    """Whether its machines can have another disk than their own."""
+
+    has_stores: ClassVar[bool] = True
+    """Whether weights can come from buckets and registries of images."""
+
+    pulls_images: ClassVar[bool] = True
+    """Whether its machines pull images from registries, which may give another one for the same tag."""
+
+    @property
+    def kubernetes(self) -> KubernetesVersion | None:
+        """Its release; None where it is not known before the update."""
+        return None
+
+    @property
+    def charges(self) -> Charges | None:
+        """What is paid for the cluster itself; None where the stack does not buy it."""
+        return None
 
     @property
     def buys_with_karpenter(self) -> bool:
-        return True
+        """Whether Karpenter buys its GPU machines: in the order of `capacity`, and for pods only."""
+        return False
 
     @property
-    def sells(self) -> tuple[Capacity, ...]:
-        """Capacity types that its machines can be bought as."""
-        return ("reserved", "on-demand", "spot")
+    def keeps_warm_with(self) -> tuple[WarmCapacity, ...]:
+        """What its node autoscaler is known to keep warm nodes for."""
+        buffers = self.kubernetes is not None and self.kubernetes >= CAPACITY_BUFFERS
+        if self.buys_with_karpenter or buffers:
+            return ("placeholder_pods", "capacity_buffer")
+        return ("placeholder_pods",)
 
 
 class LocalCluster(AnyCluster, frozen=True):
@@ -71,13 +139,21 @@ class LocalCluster(AnyCluster, frozen=True):
         ge=0, le=600, description="seconds from buying an imitated machine to its joining the cluster"
     )
 
+    is_built: ClassVar[bool] = True
+    on_this_machine: ClassVar[bool] = True
+    clouds: ClassVar[tuple[Cloud, ...]] = ("aws",)
+    sells: ClassVar[tuple[Capacity, ...]] = ("on-demand", "spot")
+    attaches_disks: ClassVar[bool] = False
+    has_stores: ClassVar[bool] = False
+    pulls_images: ClassVar[bool] = False
+
     @property
     def kubernetes(self) -> KubernetesVersion:
         return LOCAL_RELEASE
 
     @property
-    def sells(self) -> tuple[Capacity, ...]:
-        return ("on-demand", "spot")
+    def buys_with_karpenter(self) -> bool:
+        return True
 
 
 class AwsCluster(AnyCluster, frozen=True):
@@ -99,9 +175,16 @@ class AwsCluster(AnyCluster, frozen=True):
     )
     system_nodes: SystemNodes
 
+    clouds: ClassVar[tuple[Cloud, ...]] = ("aws",)
+    reservations_known: ClassVar[bool] = True
+
     @property
     def kubernetes(self) -> KubernetesVersion:
         return kubernetes_version(self.version)
+
+    @property
+    def charges(self) -> Charges:
+        return Charges(self.region, self.system_nodes, self.zones if self.nat_gateways == "per_zone" else 1)
 
     @property
     def buys_with_karpenter(self) -> bool:
@@ -128,14 +211,17 @@ class GcpCluster(AnyCluster, frozen=True):
     api_allowed_cidrs: AllowedCidrs
     system_nodes: SystemNodes
 
-    @property
-    def kubernetes(self) -> None:
-        """Not known before the update: Google chooses within the channel."""
-        return
+    clouds: ClassVar[tuple[Cloud, ...]] = ("gcp",)
+    reservations_known: ClassVar[bool] = True
 
     @property
-    def buys_with_karpenter(self) -> bool:
-        return False
+    def charges(self) -> Charges:
+        return Charges(self.region, self.system_nodes, nat_gateways=1)
+
+    @property
+    def keeps_warm_with(self) -> tuple[WarmCapacity, ...]:
+        """GKE serves CapacityBuffers from 1.35.2-gke.1842000 on, by its page on them of December 2026."""
+        return ("placeholder_pods", "capacity_buffer")
 
 
 class ExistingCluster(AnyCluster, frozen=True):

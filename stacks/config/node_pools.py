@@ -9,6 +9,7 @@ from pydantic import Field
 from stacks.config.section import Name, Section
 
 Capacity = Literal["reserved", "on-demand", "spot"]
+WarmCapacity = Literal["placeholder_pods", "capacity_buffer"]
 
 
 class NodePool(Section, frozen=True):
@@ -49,7 +50,7 @@ class NodePool(Section, frozen=True):
         le=1000,
         description="machines kept ready beyond those in use, 0 to 1000, so that a new replica need not wait",
     )
-    warm_capacity: Literal["placeholder_pods", "capacity_buffer"] = Field(
+    warm_capacity: WarmCapacity = Field(
         default="placeholder_pods",
         description="what keeps warm_nodes: pods that give way, or a CapacityBuffer (Karpenter from 1.13 on)",
     )

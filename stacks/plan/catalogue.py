@@ -6,39 +6,17 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 
 from sizing.hardware.machines import (
-    CLOUDS,
     MACHINES,
     SHAPES,
     SYSTEM_MACHINES,
-    Cloud,
     Machine,
     MachineShape,
     SystemMachine,
 )
-from stacks.config import (
-    AwsCluster,
-    Capacity,
-    Cluster,
-    GcpCluster,
-    LocalCluster,
-    NodePool,
-    PriceOverride,
-    Stack,
-)
+from stacks.config import Capacity, Cluster, NodePool, PriceOverride, Stack
 
 OVERRIDDEN = "price_overrides"
 """Stands for the region of a price that the stack states itself: it holds wherever the cluster is."""
-
-
-def clouds_of(cluster: Cluster) -> tuple[Cloud, ...]:
-    """Whose machine types a stack on this cluster may name. A local cluster imitates AWS's."""
-    match cluster:
-        case LocalCluster() | AwsCluster():
-            return ("aws",)
-        case GcpCluster():
-            return ("gcp",)
-        case _:
-            return CLOUDS
 
 
 def catalogue(stack: Stack) -> Mapping[str, Machine]:

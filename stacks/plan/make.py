@@ -21,7 +21,7 @@ from sizing.cost import (
 from sizing.hardware.cluster_prices import CLUSTER_PRICES, ClusterPrice
 from sizing.hardware.machines import Machine
 from sizing.packing import cheapest_machine
-from stacks.config import AwsCluster, GcpCluster, Model, NodePool, Stack, ineffective
+from stacks.config import Model, NodePool, Stack, ineffective
 from stacks.plan.canary import deployed
 from stacks.plan.catalogue import pool_machines, sold, system_machine
 from stacks.plan.chat import chat_format_of
@@ -67,7 +67,7 @@ def make_plan(stack: Stack) -> Plan:
     return Plan(
         cluster=stack.cluster.name,
         provider=stack.cluster.provider,
-        region=stack.cluster.region if isinstance(stack.cluster, AwsCluster | GcpCluster) else None,
+        region=None if stack.cluster.charges is None else stack.cluster.charges.region,
         kubernetes=stack.cluster.kubernetes,
         models=tuple(
             _plan_model(model, pools[model.node_pool], costs[model.node_pool], stack)
@@ -173,16 +173,14 @@ def _plan_pool(pool: NodePool, cost: PoolCost, stack: Stack, price: ClusterPrice
 
 
 def _fixed_costs(stack: Stack, price: ClusterPrice | None, gpu_machines: Span) -> Iterator[FixedCost]:
-    cluster = stack.cluster
-    if price is None or not isinstance(cluster, AwsCluster | GcpCluster):
+    charges = stack.cluster.charges
+    if price is None or charges is None:
         return
     yield FixedCost("control plane", always(price.control_plane_usd_per_hour))
-    system = cluster.system_nodes
+    system = charges.system_nodes
     each = system_machine(system.machine_type, stack).price_per_hour_usd
     yield FixedCost(f"{system.count} x {system.machine_type} for the system", always(system.count * each))
-    gateways = 1
-    if isinstance(cluster, AwsCluster) and cluster.nat_gateways == "per_zone":
-        gateways = cluster.zones
+    gateways = charges.nat_gateways
     label = "NAT gateway" if gateways == 1 else f"{gateways} NAT gateways"
     yield FixedCost(label, nat_usd(price, gateways, gpu_machines + always(system.count)))
 
@@ -192,8 +190,9 @@ def _price_sources(
 ) -> Iterator[PriceSource]:
     for cost in costs.values():
         yield PriceSource(cost.machine.name, cost.machine.region, cost.machine.as_of)
-    if price is not None and isinstance(stack.cluster, AwsCluster | GcpCluster):
-        row = system_machine(stack.cluster.system_nodes.machine_type, stack)
+    charges = stack.cluster.charges
+    if price is not None and charges is not None:
+        row = system_machine(charges.system_nodes.machine_type, stack)
         yield PriceSource(row.name, row.region, row.as_of)
         yield PriceSource("control plane and NAT", price.region, price.as_of)
 
@@ -206,11 +205,6 @@ def _spot_without_price(stack: Stack, costs: dict[str, PoolCost]) -> Iterator[st
 
 
 def _not_included(stack: Stack) -> tuple[str, ...]:
-    match stack.cluster:
-        case AwsCluster() | GcpCluster():
-            return NEVER_INCLUDED
-        case _:
-            return (
-                "control plane, system machines and NAT: this cluster is not bought here",
-                *NEVER_INCLUDED,
-            )
+    if stack.cluster.charges is not None:
+        return NEVER_INCLUDED
+    return ("control plane, system machines and NAT: this cluster is not bought here", *NEVER_INCLUDED)

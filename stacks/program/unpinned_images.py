@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from serving.images.pinned import Image
-from stacks.config import Cluster, LocalCluster
+from stacks.config import Cluster
 from stacks.problems import Problem
 
 
 def unpinned_images(cluster: Cluster, images: Iterable[Image]) -> list[Problem]:
-    """A problem for each image without a digest, unless the cluster is a local one.
+    """A problem for each image without a digest, unless the cluster pulls none.
 
     The local cluster imitates its containers and pulls nothing. Anywhere else a tag is what its registry says
     on the day of the pull: whoever can move it runs code beside the models.
     """
-    if isinstance(cluster, LocalCluster):
+    if not cluster.pulls_images:
         return []
     return [
         Problem(

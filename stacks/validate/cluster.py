@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import AddressValueError, NetmaskValueError
-from ipaddress import IPv4Network as Network
 
 from sizing.choices import valid_choices
 from sizing.hardware.machines import SYSTEM_MACHINES
-from stacks.config import AwsCluster, Cluster, GcpCluster
+from stacks.config import Cluster
 from stacks.problems import Problem
 
 
 def check_cluster(cluster: Cluster) -> Iterator[Problem]:
-    if not isinstance(cluster, AwsCluster | GcpCluster):
+    if cluster.charges is None:
         return
-    for index, cidr in enumerate(cluster.api_allowed_cidrs):
-        try:
-            Network(cidr)
-        except (AddressValueError, NetmaskValueError, ValueError) as error:
-            yield Problem(
-                f"cluster.api_allowed_cidrs[{index}]",
-                f'"{cidr}" is no network: {error}. Write its first address, such as 203.0.113.0/24',
-            )
-    fitting = [name for name, row in SYSTEM_MACHINES.items() if row.cloud == cluster.provider]
-    wanted = cluster.system_nodes.machine_type
+    fitting = [name for name, row in SYSTEM_MACHINES.items() if row.cloud in cluster.clouds]
+    wanted = cluster.charges.system_nodes.machine_type
     if wanted not in fitting:
         yield Problem(
             "cluster.system_nodes.machine_type",
-            f'"{wanted}" is no system machine of {cluster.provider}: {valid_choices(wanted, fitting)}',
+            f'"{wanted}" is not a system machine of {cluster.provider}: {valid_choices(wanted, fitting)}',
         )

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from infra.kubernetes_version import CAPACITY_BUFFERS
 from infra.scheduling import bought_together
 from sizing.choices import valid_choices
 from sizing.hardware.accelerators import ACCELERATORS
 from sizing.hardware.machines import SHAPES, UNPRICED, shapes_with
 from sizing.packing import cheapest_machine, machines_needed
-from stacks.config import Cluster, ExistingCluster, LocalCluster, Model, NodePool, Stack
+from stacks.config import Cluster, Model, NodePool, Stack
 from stacks.plan.canary import deployed
-from stacks.plan.catalogue import clouds_of, pool_machines, sold
+from stacks.plan.catalogue import pool_machines, sold
 from stacks.plan.sizing import replicas_idle
 from stacks.problems import Problem
 from stacks.validate.names import duplicates
@@ -30,6 +31,7 @@ def check_pool(path: str, pool: NodePool, stack: Stack) -> Iterator[Problem]:
     yield from _check_order(path, pool, stack.cluster)
     yield from _check_disk(path, pool, stack.cluster)
     yield from _check_room(path, pool, served, stack)
+    yield from _check_warm_capacity(path, pool, stack.cluster)
     yield from _check_warm_nodes(path, pool, served, stack)
 
 
@@ -52,7 +54,7 @@ def _check_machine_types(path: str, pool: NodePool, stack: Stack) -> Iterator[Pr
         choices = valid_choices(pool.accelerator, ACCELERATORS)
         yield Problem(f"{path}.accelerator", f'"{pool.accelerator}" is unknown: {choices}')
         return
-    clouds = clouds_of(stack.cluster)
+    clouds = stack.cluster.clouds
     fitting = [machine.name for machine in shapes_with(pool.accelerator, clouds)]
     overridden = {override.machine_type for override in stack.price_overrides}
     for index, name in enumerate(pool.machine_types):
@@ -75,7 +77,7 @@ def _check_machine_types(path: str, pool: NodePool, stack: Stack) -> Iterator[Pr
 def _check_capacity(path: str, pool: NodePool, cluster: Cluster, served: list[Model]) -> Iterator[Problem]:
     yield from duplicates(path, pool.capacity)
     kinds = set(pool.capacity)
-    if kinds == {"reserved"} and isinstance(cluster, LocalCluster | ExistingCluster):
+    if kinds == {"reserved"} and not cluster.reservations_known:
         yield Problem(
             path,
             f"only reserved is not possible: nothing is known of reservations on a {cluster.provider} "
@@ -112,10 +114,11 @@ def _check_order(path: str, pool: NodePool, cluster: Cluster) -> Iterator[Proble
 
 
 def _check_disk(path: str, pool: NodePool, cluster: Cluster) -> Iterator[Problem]:
-    if pool.disk_gib is not None and isinstance(cluster, LocalCluster):
+    if pool.disk_gib is not None and not cluster.attaches_disks:
         yield Problem(
             f"{path}.disk_gib",
-            f"{pool.disk_gib} is not possible: no disk is attached to nodes of a local cluster. Leave it out",
+            f"{pool.disk_gib} is not possible: no disk is attached to nodes of a {cluster.provider} cluster. "
+            "Leave it out",
         )
     if pool.disk_gib is not None:
         return
@@ -142,6 +145,15 @@ def _check_room(path: str, pool: NodePool, served: list[Model], stack: Stack) ->
             f"{path}.max_nodes",
             f"{pool.max_nodes} machines cannot hold all replicas at replicas.max ({maxima}): that takes "
             f"{needed} x {machine.name}. Raise max_nodes to {needed} or lower replicas.max",
+        )
+
+
+def _check_warm_capacity(path: str, pool: NodePool, cluster: Cluster) -> Iterator[Problem]:
+    if pool.warm_capacity not in cluster.keeps_warm_with:
+        yield Problem(
+            f"{path}.warm_capacity",
+            f"{pool.warm_capacity} is not possible: it needs Karpenter, or Cluster Autoscaler and a "
+            f"cluster.version of {CAPACITY_BUFFERS} or newer. Use {' or '.join(cluster.keeps_warm_with)}",
         )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from serving.weights.sources import HUB, Claim, Hub, SourceError, parse
 from sizing.models.models import is_config_path
-from stacks.config import Cluster, LocalCluster, Model
+from stacks.config import Cluster, Model
 from stacks.problems import Problem
 
 
@@ -18,9 +18,9 @@ def check_weights(path: str, model: Model, cluster: Cluster) -> Iterator[Problem
     except SourceError as error:
         yield Problem(f"{path}.weights", str(error))
         return
-    if isinstance(cluster, LocalCluster) and not isinstance(source, Hub | Claim):
+    if not cluster.has_stores and not isinstance(source, Hub | Claim):
         yield Problem(
             f"{path}.weights",
-            f'"{model.weights}" cannot be had on the local cluster, where nothing stands for a bucket or a '
-            "registry: use hub, which it imitates, or pvc://",
+            f'"{model.weights}" is not possible on a {cluster.provider} cluster, which has neither buckets '
+            "nor a registry: use hub or pvc://",
         )

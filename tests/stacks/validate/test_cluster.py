@@ -67,17 +67,17 @@ def test_every_provider_can_be_described():
         ),
         (
             {"api_allowed_cidrs": ["203.0.113.1/24"]},
-            'cluster.api_allowed_cidrs[0]: "203.0.113.1/24" is no network',
+            'cluster.api_allowed_cidrs[0]: "203.0.113.1/24" is not a network',
         ),
         (
             {"api_allowed_cidrs": ["203.0.113.0/64"]},
-            'cluster.api_allowed_cidrs[0]: "203.0.113.0/64" is no network',
+            'cluster.api_allowed_cidrs[0]: "203.0.113.0/64" is not a network',
         ),
         ({"node_autoscaler": "karpentr"}, "did you mean karpenter? Valid: cluster-autoscaler, karpenter"),
         ({"kubeconfig": "x"}, "cluster.kubeconfig: unknown key"),
         (
             {"system_nodes": {"machine_type": "e2-standard-4", "count": 2}},
-            'cluster.system_nodes.machine_type: "e2-standard-4" is no system machine of aws',
+            'cluster.system_nodes.machine_type: "e2-standard-4" is not a system machine of aws',
         ),
         (
             {"system_nodes": {"machine_type": "m7i.large", "count": 0}},
@@ -111,3 +111,28 @@ def test_only_karpenter_cannot_keep_machines_without_pods(autoscaler: str, count
     values = aws(node_autoscaler=autoscaler)
     values["node_pools"][0]["min_nodes"] = 1
     assert len(problems(values)) == count
+
+
+@pytest.mark.parametrize(
+    ("cluster", "served"),
+    [
+        (local_values()["cluster"], True),
+        ({**EXISTING, "node_autoscaler": "karpenter"}, True),
+        ({**EXISTING, "version": "1.34"}, True),
+        ({**EXISTING, "version": "1.33"}, False),
+        (EXISTING, False),
+        ({**aws_values()["cluster"], "version": "1.33"}, True),
+        ({**aws_values()["cluster"], "version": "1.33", "node_autoscaler": "cluster-autoscaler"}, False),
+        ({**aws_values()["cluster"], "version": "1.36", "node_autoscaler": "cluster-autoscaler"}, True),
+    ],
+)
+def test_a_capacity_buffer_where_the_autoscaler_serves_it(cluster: dict[str, Any], served: bool):
+    values = on(cluster)
+    values["node_pools"][1].update(warm_capacity="capacity_buffer")
+    found = problems(values)
+    if served:
+        assert found == []
+    else:
+        (line,) = found
+        assert line.startswith("node_pools[1].warm_capacity: capacity_buffer is not possible")
+        assert line.endswith("Use placeholder_pods")

@@ -37,7 +37,7 @@ def test_what_the_local_cluster_has(weights: str):
 @pytest.mark.parametrize("weights", ["s3://models/qwen", "gs://models/qwen", IMAGE])
 def test_buckets_and_registries_are_for_real_clusters(weights: str):
     (line,) = problems(with_weights(weights))
-    assert line.startswith(f'models[0].weights: "{weights}" cannot be had on the local cluster')
+    assert line.startswith(f'models[0].weights: "{weights}" is not possible on a local cluster')
     assert problems(on_a_teams_cluster(with_weights(weights))) == []
 
 
