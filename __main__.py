@@ -1,5 +1,4 @@
-from stacks import load
-from stacks.program import platform as program
+from stacks import load, program
 
 stack = load.from_pulumi()
 platform = program.build(stack)

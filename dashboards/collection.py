@@ -125,7 +125,7 @@ class MetricsCollection(pulumi.ComponentResource):
                 api_version=API_VERSION,
                 kind="PrometheusRule",
                 metadata=_metadata(model.name, INFERENCE_NAMESPACE),
-                spec={"groups": [rule_group(model)]},
+                spec={"groups": [rule_group(model, interval)]},
                 opts=child,
             )
         CustomResource(

@@ -88,7 +88,7 @@ class ScaledModel:
     ttft_seconds, ttft_objective: the promise for the first token. max_num_seqs: requests that a replica
     computes at once. target: what the work rule aims at in one replica. first_tokens: waiting requests that
     one replica can start within the promise. minimum: replicas at least; with 0 it may sleep. warm_replicas:
-    wanted beyond what load needs. interval_seconds: between two evaluations.
+    wanted beyond what load needs.
     """
 
     name: str
@@ -100,7 +100,6 @@ class ScaledModel:
     first_tokens: float
     minimum: int
     warm_replicas: int
-    interval_seconds: int
 
 
 @dataclass(frozen=True)
@@ -111,8 +110,8 @@ class RecordingRule:
     expression: str
 
 
-def rule_group(model: ScaledModel) -> Mapping[str, object]:
-    """The group of one model, as a PrometheusRule has it."""
+def rule_group(model: ScaledModel, interval_seconds: int) -> Mapping[str, object]:
+    """The group of one model, evaluated every `interval_seconds`, as a PrometheusRule has it."""
     labels = {
         "namespace": INFERENCE_NAMESPACE,
         SERVICE_LABEL: model.name,
@@ -121,10 +120,10 @@ def rule_group(model: ScaledModel) -> Mapping[str, object]:
     }
     return {
         "name": f"inference-{model.name}",
-        "interval": f"{model.interval_seconds}s",
+        "interval": f"{interval_seconds}s",
         "rules": [
             {"record": rule.record, "expr": rule.expression, "labels": labels}
-            for rule in recording_rules(model)
+            for rule in recording_rules(model, interval_seconds)
         ],
     }
 
@@ -146,9 +145,15 @@ def pool_rule_group(pools: Sequence[str], interval_seconds: int) -> Mapping[str,
     }
 
 
-def recording_rules(model: ScaledModel) -> list[RecordingRule]:
-    """All rules of a model, each after the ones that it reads."""
-    rules = [*_replicas(model), *_engine(model), *_first_tokens(model), *_gateway(model), *_triggers(model)]
+def recording_rules(model: ScaledModel, interval_seconds: int) -> list[RecordingRule]:
+    """All rules of a model, each after the ones that it reads, for evaluation every `interval_seconds`."""
+    rules = [
+        *_replicas(model),
+        *_engine(model),
+        *_first_tokens(model),
+        *_gateway(model),
+        *_triggers(model, interval_seconds),
+    ]
     for rule in rules:
         signal(rule.record)
     return rules
@@ -282,7 +287,7 @@ def _gateway(model: ScaledModel) -> list[RecordingRule]:
     return [RecordingRule("inference:arrivals:rate1m", _rate(counter, "1m"))]
 
 
-def _triggers(model: ScaledModel) -> list[RecordingRule]:
+def _triggers(model: ScaledModel, interval_seconds: int) -> list[RecordingRule]:
     """What the autoscaler reads, each an absolute number of replicas.
 
     Absolute, so that none multiplies what is still loading: a replica that has not started adds nothing to
@@ -317,7 +322,7 @@ def _triggers(model: ScaledModel) -> list[RecordingRule]:
     first = series("inference:first_tokens:rate2m", model.name)
     arrivals = series("inference:arrivals:rate1m", model.name)
     # Two evaluations: the window of a range leaves out its own beginning.
-    twice = f"{2 * model.interval_seconds}s"
+    twice = f"{2 * interval_seconds}s"
     # With fewer, a single late request is more than the objective allows.
     enough = 1 / (1 - model.ttft_objective) / BURN_WINDOW_SECONDS
     extra = f"clamp_max({GUARD_EXTRA_PER_BURN} * {burn}, {GUARD_EXTRA_MAXIMUM})"

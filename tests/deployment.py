@@ -19,8 +19,8 @@ import pytest
 import yaml
 
 from serving.names import COMPONENT_LABEL
+from stacks import program
 from stacks.load import parse
-from stacks.program import platform as program
 from tests.recording import record
 from tests.stacks.environments import with_files
 

@@ -24,11 +24,11 @@ from infra.local import KUBECONFIG_EXTENSION
 from policies.configuration import ConfigurationError, RuleConfiguration, read_configuration
 from policies.process import Finding, PackFailure, RuleFacts, Subject, running_pack
 from serving.images.pinned import IMAGES, Image, Unresolved
+from stacks import program
 from stacks.commands.recording import STACK_TYPE, record
 from stacks.config import LocalCluster, Stack
 from stacks.load import PROJECT, STACKS, from_file
 from stacks.problems import StackError
-from stacks.program import platform as program
 from stacks.signing_keys import KeyFileError, KeyFiles, key_files
 
 INPUTS_ONLY = (

@@ -15,11 +15,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from serving.gateway.served import ServedModel
 from serving.gateway.tokens import EVERY_MODEL, MAX_DAYS, Claims, TokenError, claims, mint
-from stacks.config import Stack
+from stacks.config import Model, Stack
 from stacks.load import from_file
-from stacks.plan.interpret import served_models
 from stacks.problems import StackError
 from stacks.signing_keys import FOLDER_VARIABLE, KeyFileError, KeyFiles, key_files
 
@@ -29,7 +27,7 @@ DEFAULT_DAYS = 30
 
 def rights(stack: Stack) -> tuple[str, ...]:
     """Every name that a token can list: models and adapters. An alias comes with its model."""
-    return tuple(name for model in served_models(stack) for name in (model.name, *model.adapters))
+    return tuple(named.name for model in stack.models for named in (model, *model.adapters))
 
 
 def mint_for(
@@ -41,7 +39,7 @@ def mint_for(
     """
     known = rights(stack)
     for name in models:
-        _not_an_alias(name, served_models(stack))
+        _not_an_alias(name, stack.models)
     content = claims(team, files.stack, tuple(models) or known, known, life)
     signer = files.signing_key()
     if signer is None:
@@ -53,7 +51,7 @@ def mint_for(
     return mint(signer, content), content
 
 
-def _not_an_alias(name: str, models: Sequence[ServedModel]) -> None:
+def _not_an_alias(name: str, models: Sequence[Model]) -> None:
     for model in models:
         if name in model.aliases:
             raise TokenError(

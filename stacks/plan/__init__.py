@@ -5,6 +5,6 @@ The program prints the same figures in a preview and exports them.
 """
 
 from stacks.plan.figures import FixedCost, ModelPlan, Plan, PoolPlan
-from stacks.plan.make import machine_for, make_plan
+from stacks.plan.make import make_plan
 
-__all__ = ["FixedCost", "ModelPlan", "Plan", "PoolPlan", "machine_for", "make_plan"]
+__all__ = ["FixedCost", "ModelPlan", "Plan", "PoolPlan", "make_plan"]

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 
 from infra.scheduling import machine_share
-from sizing.hardware.accelerators import ACCELERATORS
+from sizing.hardware.accelerators import ACCELERATORS, Accelerator
 from sizing.hardware.machines import Machine
+from sizing.models.models import Model as ModelFacts
 from sizing.packing import machines_needed
-from stacks.config import Model, NodePool, Stack
-from stacks.plan.catalogue import catalogue
-from stacks.plan.sizing import can_be_split, capacity_of, facts_of, fit_of, replicas_expected
+from stacks.config import Model
+from stacks.plan.sizing import Sized, can_be_split, capacity_of, fit_of
 
 WORTH_SAYING = 0.85
 """A machine is named only if it costs at most this share. Step times are right to 8 to 31 %, and a change of
@@ -35,26 +36,29 @@ class Cheaper:
     timing: str
 
 
-def cheaper_machine(model: Model, pool: NodePool, machine: Machine, stack: Stack) -> Cheaper | None:
-    """The cheapest way to serve `model`, if it is worth saying; `machine` is what its pool buys."""
-    replicas = replicas_expected(model, capacity_of(model, pool.accelerator))
-    sizes = [model.tensor_parallel] * replicas
+def cheaper_machine(one: Sized, machine: Machine, machines: Mapping[str, Machine]) -> Cheaper | None:
+    """The cheapest way to serve a Deployment, if it is worth saying.
+
+    machine: what its pool buys. machines: all that have a price, by name.
+    """
+    sizes = [one.section.tensor_parallel] * one.replicas_expected
     now = machines_needed(sizes, machine.accelerator_count) * machine.price_per_hour_usd
     best: Cheaper | None = None
-    machines = [row for row in catalogue(stack).values() if row.cloud == machine.cloud]
-    for accelerator in ACCELERATORS:
-        carrying = [row for row in machines if row.accelerator == accelerator]
-        if not carrying:
-            continue
-        for degree in TENSOR_PARALLEL:
-            option = _cheapest(model.model_copy(update={"tensor_parallel": degree}), carrying, now)
+    sold = [row for row in machines.values() if row.cloud == machine.cloud]
+    for gpu in ACCELERATORS.values():
+        carrying = [row for row in sold if row.accelerator == gpu.name]
+        for degree in TENSOR_PARALLEL if carrying else ():
+            model = one.section.model_copy(update={"tensor_parallel": degree})
+            option = _cheapest(model, one.facts, gpu, carrying, now)
             if option is not None and (best is None or option.usd_per_hour < best.usd_per_hour):
                 best = option
     return best if best is not None and best.usd_per_hour <= WORTH_SAYING * now else None
 
 
-def _cheapest(model: Model, machines: list[Machine], now: float) -> Cheaper | None:
-    """The cheapest of these machines, which all carry one accelerator, if the model can be served on it."""
+def _cheapest(
+    model: Model, facts: ModelFacts, gpu: Accelerator, machines: list[Machine], now: float
+) -> Cheaper | None:
+    """The cheapest of these machines, which all carry `gpu`, if the model can be served on it."""
     degree = model.tensor_parallel
     # One machine is the least that can be paid: dear ones need no look at the model.
     able = [
@@ -63,13 +67,12 @@ def _cheapest(model: Model, machines: list[Machine], now: float) -> Cheaper | No
         if machine.accelerator_count >= degree and machine.price_per_hour_usd <= WORTH_SAYING * now
     ]
     # A checkpoint passes through the memory of the host on its way to the GPU.
-    facts = facts_of(model)
     able = [
         machine for machine in able if machine_share(machine, degree).memory_mib / 1024 >= facts.download_gib
     ]
     if not able or not can_be_split(facts, degree):
         return None
-    capacity = capacity_of(model, able[0].accelerator)
+    capacity = capacity_of(model, facts, gpu)
     if capacity.batch < 1 or capacity.lowest_ttft_seconds > model.slo.ttft.seconds:
         return None
     # Not bounded by replicas.max: on another machine it would be another number.
@@ -91,6 +94,6 @@ def _cheapest(model: Model, machines: list[Machine], now: float) -> Cheaper | No
     for option in sorted(options, key=lambda option: (option.usd_per_hour, option.machine)):
         if option.usd_per_hour > WORTH_SAYING * now:
             break
-        if fit_of(model, by_name[option.machine]).fits:
+        if fit_of(model, facts, by_name[option.machine]).fits:
             return option
     return None

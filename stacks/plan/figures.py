@@ -1,12 +1,19 @@
-"""The figures of a plan, and as plain values for a stack output or for scripts."""
+"""A plan: the objects that are registered, their figures, and these as plain values for scripts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
+from typing import Literal
 
+from dashboards.rules import ScaledModel
 from infra.kubernetes_version import KubernetesVersion
+from infra.scheduling import NodePool
+from serving.gateway.served import ServedModel
+from serving.replica import Replica
+from serving.scaling import ScalingBounds
+from sizing.capacity.batch import ReplicaCapacity
 from sizing.cost import Span, TokenPrice, total
 from sizing.fit import Fit
 from sizing.models.chat import ChatFormat
@@ -16,33 +23,80 @@ from stacks.plan.cheaper import Cheaper
 
 @dataclass(frozen=True)
 class ModelPlan:
-    """One model: what a replica runs on, what it takes, how many there are, and what that costs.
+    """One Deployment: the objects that are registered for it, how many replicas there are, what they cost.
 
-    max_num_seqs: requests that a replica computes at once. requests_per_second: what one replica is planned
-    for. timing: whether these rest on measured or on estimated step times. replicas_min: without load, hot
-    spares included. replicas_expected: under expected_load. usd_per_hour: its share of the machines it is on.
-    tokens: price of a million at the plan's utilization. chat: how tools and thoughts are read; None for a
-    model that does not generate. cheaper: a machine that would cost less, if any.
+    replica, scaling, recorded, surge, when_asleep: what the Deployment, its autoscaler, its recording rules,
+    its updates and its verification are made from. served: how clients see the model; None for a canary,
+    which is seen as its model. pool: where it runs. machine: that its pool buys. capacity: of a replica.
+    replicas_min: without load, hot spares included. replicas_expected: under expected_load. usd_per_hour: its
+    share of the machines it is on. tokens: price of a million at the plan's utilization. cheaper: a machine
+    that would cost less, if any.
     """
 
-    name: str
-    model: str
-    engine: str
-    node_pool: str
+    replica: Replica
+    scaling: ScalingBounds
+    recorded: ScaledModel
+    served: ServedModel | None
+    surge: int
+    when_asleep: Literal["report", "wake"]
+    pool: NodePool
     machine: str
-    accelerator: str
-    tensor_parallel: int
-    max_num_seqs: int
-    requests_per_second: float
-    timing: str
+    capacity: ReplicaCapacity
     replicas_min: int
     replicas_expected: int
-    replicas_max: int
     usd_per_hour: Span
     tokens: TokenPrice
     fit: Fit
-    chat: ChatFormat | None
     cheaper: Cheaper | None
+
+    @property
+    def name(self) -> str:
+        return self.replica.name
+
+    @property
+    def model(self) -> str:
+        """Hugging Face id, or the path of a config.json."""
+        return self.replica.model.name
+
+    @property
+    def engine(self) -> str:
+        return self.recorded.engine
+
+    @property
+    def node_pool(self) -> str:
+        return self.pool.name
+
+    @property
+    def accelerator(self) -> str:
+        return self.pool.accelerator.name
+
+    @property
+    def tensor_parallel(self) -> int:
+        return self.replica.tensor_parallel
+
+    @property
+    def max_num_seqs(self) -> int:
+        """Requests that a replica computes at once."""
+        return self.replica.max_num_seqs
+
+    @property
+    def requests_per_second(self) -> float:
+        """What one replica is planned for."""
+        return self.capacity.planned_rate
+
+    @property
+    def timing(self) -> str:
+        """Whether the figures rest on measured or on estimated step times."""
+        return self.capacity.basis
+
+    @property
+    def replicas_max(self) -> int:
+        return self.scaling.maximum
+
+    @property
+    def chat(self) -> ChatFormat | None:
+        """How tools and thoughts are read; None for a model that does not generate."""
+        return self.replica.chat if self.replica.task == "generate" else None
 
     @property
     def gpus(self) -> Span:
@@ -52,19 +106,21 @@ class ModelPlan:
 
 @dataclass(frozen=True)
 class PoolPlan:
-    """One node pool: machines and their cost.
+    """One node pool: the object that is registered for it, its machines and their cost.
 
-    usd_per_machine_hour: bought in the preferred way, with its disk. max_nodes_by_capacity: how
+    warm_nodes, warm_capacity: machines kept ready, and by what. machine: the type that is bought while there
+    is some. usd_per_machine_hour: bought in the preferred way, with its disk. max_nodes_by_capacity: how
     max_nodes is shared out among capacity types, in order of preference. capacity_not_sold: types without
     effect, because the cluster sells none. machines: the warm ones included.
     gpus: that replicas hold. Whole machines are charged, so every other GPU is paid for and idle.
     """
 
-    name: str
+    node_pool: NodePool
+    warm_nodes: int
+    warm_capacity: Literal["placeholder_pods", "capacity_buffer"]
     machine: str
     usd_per_machine_hour: float
     gpus_per_machine: int
-    cpus_per_machine: int
     max_nodes_by_capacity: Mapping[str, int]
     capacity_not_sold: tuple[str, ...]
     machines: Span
@@ -72,6 +128,10 @@ class PoolPlan:
     gpus: Span
     usd_per_hour: Span
     warm_usd_per_hour: Span
+
+    @property
+    def name(self) -> str:
+        return self.node_pool.name
 
     @property
     def gpus_idle_min(self) -> float:
@@ -126,6 +186,11 @@ class Plan:
     no_effect_yet: tuple[Ineffective, ...]
 
     @property
+    def served(self) -> tuple[ServedModel, ...]:
+        """The models that clients see."""
+        return tuple(model.served for model in self.models if model.served is not None)
+
+    @property
     def gpu_usd_per_hour(self) -> Span:
         return total(pool.usd_per_hour for pool in self.pools)
 
@@ -171,23 +236,34 @@ class Plan:
         }
 
 
+MODEL_FIGURES = (
+    *("name", "model", "engine", "node_pool", "machine", "accelerator", "tensor_parallel", "max_num_seqs"),
+    *("requests_per_second", "timing", "replicas_min", "replicas_expected", "replicas_max"),
+)
+POOL_FIGURES = (
+    *("name", "machine", "usd_per_machine_hour", "gpus_per_machine", "max_nodes_by_capacity"),
+    *("capacity_not_sold", "gpus_idle_min", "usd_per_hour_idle_min"),
+)
+POOL_SPANS = ("machines", "warm_machines", "gpus", "usd_per_hour", "warm_usd_per_hour")
+
+
 def _exported_model(model: ModelPlan) -> dict[str, object]:
-    own = asdict(model)
-    del own["tokens"], own["fit"], own["chat"]
     return {
-        **{key: rounded(value) for key, value in own.items()},
+        **{key: rounded(getattr(model, key)) for key in MODEL_FIGURES},
+        "usd_per_hour": rounded(asdict(model.usd_per_hour)),
         "usd_per_month": rounded(asdict(model.usd_per_hour.per_month)),
         "usd_per_million_output_tokens": rounded(model.tokens.output_usd),
         "usd_per_million_total_tokens": rounded(model.tokens.total_usd),
         "fit": {key: rounded(value) for key, value in model.fit.as_json().items()},
         "chat": None if model.chat is None else asdict(model.chat),
+        "cheaper": None if model.cheaper is None else rounded(asdict(model.cheaper)),
     }
 
 
 def _exported_pool(pool: PoolPlan) -> dict[str, object]:
-    return {key: rounded(value) for key, value in asdict(pool).items()} | {
-        "gpus_idle_min": rounded(pool.gpus_idle_min),
-        "usd_per_hour_idle_min": rounded(pool.usd_per_hour_idle_min),
+    return {
+        **{key: rounded(getattr(pool, key)) for key in POOL_FIGURES},
+        **{key: rounded(asdict(getattr(pool, key))) for key in POOL_SPANS},
     }
 
 

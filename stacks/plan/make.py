@@ -1,210 +1,122 @@
-"""Makes the plan of a checked stack."""
+"""Makes the plan of a checked stack: everything that is computed from it is computed here, once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-from infra.scheduling import node_shares
-from sizing.cost import (
-    HOURS_PER_MONTH,
-    PoolCost,
-    Purchase,
-    ReplicaCounts,
-    Span,
-    always,
-    machine_usd,
-    nat_usd,
-    pool_cost,
-    token_price,
-    total,
-)
-from sizing.hardware.cluster_prices import CLUSTER_PRICES, ClusterPrice
+from infra.scheduling import NodePool
+from serving.gateway.served import ServedModel
+from sizing.cost import PoolCost, token_price, total
+from sizing.hardware.cluster_prices import CLUSTER_PRICES
 from sizing.hardware.machines import Machine
-from sizing.packing import cheapest_machine
-from stacks.config import Model, NodePool, Stack, ineffective
+from stacks.config import Stack, ineffective
 from stacks.plan.canary import deployed
-from stacks.plan.catalogue import pool_machines, sold, system_machine
-from stacks.plan.chat import chat_format_of
+from stacks.plan.catalogue import catalogue
 from stacks.plan.cheaper import cheaper_machine
-from stacks.plan.figures import FixedCost, ModelPlan, Plan, PoolPlan, PriceSource
-from stacks.plan.sizing import capacity_of, facts_of, fit_of, replicas_expected, replicas_idle
-
-NEVER_INCLUDED = (
-    "network traffic: to the internet, between zones, through NAT",
-    "the gateway's load balancer",
-    "disks of system machines, of metrics and of model caches",
-    "logs and managed monitoring",
-    "taxes, support plans, and discounts for commitments",
-)
-"""What a bill has and a plan has not: it follows traffic or contracts, not the stack file."""
-
-GB_PER_GIB = 1024**3 / 1e9
+from stacks.plan.costs import fixed_costs, not_included, price_sources
+from stacks.plan.figures import ModelPlan, Plan
+from stacks.plan.pools import cost_of, node_pool, plan_pool, surge
+from stacks.plan.replicas import replica
+from stacks.plan.routing import served_model, served_names
+from stacks.plan.scaling import scaled_model, scaling_bounds
+from stacks.plan.sizing import Sized, fit_of, sized
 
 
-def machine_for(pool: NodePool, stack: Stack) -> Machine:
-    """The machine that `pool` buys: the cheapest of its types that holds the largest replica.
+@dataclass(frozen=True)
+class _Pool:
+    """A node pool, the Deployments that run on it, and what it costs."""
 
-    The stack must have passed stacks.validate, which refuses a pool where no type does.
-    """
-    gpus = max((model.tensor_parallel for model in _served(pool, stack)), default=1)
-    chosen = cheapest_machine(pool_machines(pool, stack), gpus)
-    if chosen is None:
-        raise ValueError(f"no machine type of pool {pool.name} has {gpus} GPUs")
-    return chosen
-
-
-def _served(pool: NodePool, stack: Stack) -> list[Model]:
-    return [model for model in deployed(stack) if model.node_pool == pool.name]
+    node_pool: NodePool
+    served: tuple[Sized, ...]
+    cost: PoolCost
 
 
 def make_plan(stack: Stack) -> Plan:
     """The plan of a checked stack."""
-    cluster_price = _cluster_price(stack)
-    costs = {pool.name: _pool_cost(pool, stack, cluster_price) for pool in stack.node_pools}
-    pools = {pool.name: pool for pool in stack.node_pools}
-    plans = tuple(_plan_pool(pool, costs[pool.name], stack, cluster_price) for pool in stack.node_pools)
-    fixed = tuple(_fixed_costs(stack, cluster_price, total(pool.machines for pool in plans)))
+    cluster = stack.cluster
+    price = CLUSTER_PRICES.get(cluster.provider)
+    accelerators = {section.name: section.accelerator for section in stack.node_pools}
+    deployments = [sized(section, accelerators[section.node_pool]) for section in deployed(stack)]
+    pools: dict[str, _Pool] = {}
+    for section in stack.node_pools:
+        pool = node_pool(section, stack)
+        on_it = tuple(one for one in deployments if one.section.node_pool == section.name)
+        pools[section.name] = _Pool(pool, on_it, cost_of(section, pool, on_it, price))
+    models = {model.name for model in stack.models}
+    served = {
+        one.section.name: served_model(one, stack.gateway)
+        for one in deployments
+        if one.section.name in models
+    }
+    names = served_names(served.values())
+    machines = catalogue(stack)
+    planned = tuple(
+        plan_pool(section, pools[section.name].node_pool, pools[section.name].cost, price)
+        for section in stack.node_pools
+    )
+    costs = [pool.cost for pool in pools.values()]
     return Plan(
-        cluster=stack.cluster.name,
-        provider=stack.cluster.provider,
-        region=None if stack.cluster.charges is None else stack.cluster.charges.region,
-        kubernetes=stack.cluster.kubernetes,
+        cluster=cluster.name,
+        provider=cluster.provider,
+        region=None if cluster.charges is None else cluster.charges.region,
+        kubernetes=cluster.kubernetes,
         models=tuple(
-            _plan_model(model, pools[model.node_pool], costs[model.node_pool], stack)
-            for model in deployed(stack)
+            _plan_model(
+                one,
+                pools[one.section.node_pool],
+                served.get(one.section.name),
+                names[one.section.name],
+                machines,
+                stack.utilization,
+            )
+            for one in deployments
         ),
-        pools=plans,
-        fixed=fixed,
+        pools=planned,
+        fixed=tuple(fixed_costs(stack, price, total(pool.machines for pool in planned))),
         utilization=stack.utilization,
         budget=stack.budget,
-        prices=tuple(_price_sources(stack, costs, cluster_price)),
-        spot_without_price=tuple(_spot_without_price(stack, costs)),
-        not_included=_not_included(stack),
+        prices=tuple(price_sources(stack, costs, price)),
+        spot_without_price=tuple(
+            pool.cost.machine.name
+            for pool in pools.values()
+            if "spot" in pool.node_pool.capacity and pool.cost.machine.spot_price_per_hour_usd is None
+        ),
+        not_included=not_included(stack),
         no_effect_yet=tuple(ineffective(stack)),
     )
 
 
-def _cluster_price(stack: Stack) -> ClusterPrice | None:
-    return CLUSTER_PRICES.get(stack.cluster.provider)
-
-
-def _disk_usd(pool: NodePool, price: ClusterPrice | None) -> float:
-    """The attached disk of one machine per hour."""
-    if pool.disk_gib is None or price is None:
-        return 0.0
-    return pool.disk_gib * GB_PER_GIB * price.attached_disk_usd_per_gb_month / HOURS_PER_MONTH
-
-
-def _pool_cost(pool: NodePool, stack: Stack, price: ClusterPrice | None) -> PoolCost:
-    purchase = Purchase(
-        machines=tuple(pool_machines(pool, stack)),
-        capacity=node_shares(pool.max_nodes, sold(pool, stack.cluster)),
-        min_nodes=pool.min_nodes,
-        max_nodes=pool.max_nodes,
-        warm_nodes=pool.warm_nodes,
-        disk_usd_per_hour=_disk_usd(pool, price),
-    )
-    served = _served(pool, stack)
-    return pool_cost(
-        purchase,
-        {
-            model.name: ReplicaCounts(
-                gpus=model.tensor_parallel,
-                minimum=replicas_idle(model),
-                expected=replicas_expected(model, capacity_of(model, pool.accelerator)),
-                maximum=model.replicas.max,
-            )
-            for model in served
-        },
-    )
-
-
-def _plan_model(model: Model, pool: NodePool, cost: PoolCost, stack: Stack) -> ModelPlan:
-    capacity = capacity_of(model, pool.accelerator)
-    replicas = replicas_expected(model, capacity)
-    usd = cost.by_model[model.name]
-    load = model.expected_load
+def _plan_model(
+    one: Sized,
+    pool: _Pool,
+    served: ServedModel | None,
+    names: tuple[str, ...],
+    machines: Mapping[str, Machine],
+    utilization: float,
+) -> ModelPlan:
+    model, load = one.section, one.section.expected_load
+    usd = pool.cost.by_model[model.name]
     return ModelPlan(
-        name=model.name,
-        model=model.model,
-        engine=model.engine,
-        node_pool=model.node_pool,
-        machine=cost.machine.name,
-        accelerator=pool.accelerator,
-        tensor_parallel=model.tensor_parallel,
-        max_num_seqs=capacity.max_num_seqs,
-        requests_per_second=capacity.planned_rate,
-        timing=capacity.basis,
-        replicas_min=replicas_idle(model),
-        replicas_expected=replicas,
-        replicas_max=model.replicas.max,
+        replica=replica(one, pool.node_pool, names),
+        scaling=scaling_bounds(model),
+        recorded=scaled_model(one),
+        served=served,
+        surge=surge(one, pool.node_pool, pool.served, pool.cost),
+        when_asleep=model.when_asleep,
+        pool=pool.node_pool,
+        machine=pool.cost.machine.name,
+        capacity=one.capacity,
+        replicas_min=one.replicas_idle,
+        replicas_expected=one.replicas_expected,
         usd_per_hour=usd,
         tokens=token_price(
-            usd.expected / replicas,
-            capacity.requests_per_second,
+            usd.expected / one.replicas_expected,
+            one.capacity.requests_per_second,
             load.prompt_tokens * load.inputs,
             load.output_tokens,
-            stack.utilization,
+            utilization,
         ),
-        fit=fit_of(model, cost.machine),
-        chat=chat_format_of(model, facts_of(model)) if model.task == "generate" else None,
-        cheaper=cheaper_machine(model, pool, cost.machine, stack),
+        fit=fit_of(model, one.facts, pool.cost.machine),
+        cheaper=cheaper_machine(one, pool.cost.machine, machines),
     )
-
-
-def _plan_pool(pool: NodePool, cost: PoolCost, stack: Stack, price: ClusterPrice | None) -> PoolPlan:
-    capacity = sold(pool, stack.cluster)
-    return PoolPlan(
-        name=pool.name,
-        machine=cost.machine.name,
-        usd_per_machine_hour=machine_usd(cost.machine, capacity[0]) + _disk_usd(pool, price),
-        gpus_per_machine=cost.machine.accelerator_count,
-        cpus_per_machine=cost.machine.cpus,
-        max_nodes_by_capacity={
-            " or ".join(kinds): nodes for kinds, nodes in node_shares(pool.max_nodes, capacity).items()
-        },
-        capacity_not_sold=tuple(kind for kind in pool.capacity if kind not in capacity),
-        machines=cost.machines,
-        warm_machines=cost.warm_machines,
-        gpus=cost.gpus,
-        usd_per_hour=cost.usd,
-        warm_usd_per_hour=cost.warm_usd,
-    )
-
-
-def _fixed_costs(stack: Stack, price: ClusterPrice | None, gpu_machines: Span) -> Iterator[FixedCost]:
-    charges = stack.cluster.charges
-    if price is None or charges is None:
-        return
-    yield FixedCost("control plane", always(price.control_plane_usd_per_hour))
-    system = charges.system_nodes
-    each = system_machine(system.machine_type, stack).price_per_hour_usd
-    yield FixedCost(f"{system.count} x {system.machine_type} for the system", always(system.count * each))
-    gateways = charges.nat_gateways
-    label = "NAT gateway" if gateways == 1 else f"{gateways} NAT gateways"
-    yield FixedCost(label, nat_usd(price, gateways, gpu_machines + always(system.count)))
-
-
-def _price_sources(
-    stack: Stack, costs: dict[str, PoolCost], price: ClusterPrice | None
-) -> Iterator[PriceSource]:
-    for cost in costs.values():
-        yield PriceSource(cost.machine.name, cost.machine.region, cost.machine.as_of)
-    charges = stack.cluster.charges
-    if price is not None and charges is not None:
-        row = system_machine(charges.system_nodes.machine_type, stack)
-        yield PriceSource(row.name, row.region, row.as_of)
-        yield PriceSource("control plane and NAT", price.region, price.as_of)
-
-
-def _spot_without_price(stack: Stack, costs: dict[str, PoolCost]) -> Iterator[str]:
-    for pool in stack.node_pools:
-        machine = costs[pool.name].machine
-        if "spot" in sold(pool, stack.cluster) and machine.spot_price_per_hour_usd is None:
-            yield machine.name
-
-
-def _not_included(stack: Stack) -> tuple[str, ...]:
-    if stack.cluster.charges is not None:
-        return NEVER_INCLUDED
-    return ("control plane, system machines and NAT: this cluster is not bought here", *NEVER_INCLUDED)

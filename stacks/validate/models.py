@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from math import ceil
 
+from sizing.capacity.batch import ReplicaCapacity
 from sizing.choices import UnknownNameError, valid_choices
+from sizing.hardware.accelerators import accelerator
 from sizing.hardware.machines import Machine
 from sizing.models.huggingface import ConfigError, UnsupportedModelError
 from sizing.models.models import MODELS
 from sizing.models.models import Model as ModelFacts
 from sizing.packing import cheapest_machine
-from stacks.config import ExpectedLoad, Model, NodePool, Stack
+from stacks.config import ExpectedLoad, Model, Stack
 from stacks.plan.catalogue import pool_machines
 from stacks.plan.sizing import (
     capacity_of,
@@ -81,22 +83,23 @@ def check_model(path: str, model: Model, stack: Stack) -> Iterator[Problem]:
         yield from problems
         return
     if not problems:
-        problems += _check_fit(path, model, machine)
+        problems += _check_fit(path, model, facts, machine)
     # Without the figures that its task needs, nothing can be computed.
     if not problems and not wrong_fields:
-        problems += _check_service_level(path, model, pools[model.node_pool])
+        capacity = capacity_of(model, facts, accelerator(machine.accelerator))
+        problems += _check_service_level(path, model, machine.accelerator, capacity)
     yield from problems
 
 
-def _check_fit(path: str, model: Model, machine: Machine) -> Iterator[Problem]:
+def _check_fit(path: str, model: Model, facts: ModelFacts, machine: Machine) -> Iterator[Problem]:
     """What the engine would refuse at its start, when the machine is already paid for."""
-    found = fit_of(model, machine)
+    found = fit_of(model, facts, machine)
     if found.fits:
         return
-    other = what_would_fit(model, machine)
+    other = what_would_fit(model, facts, machine)
     advice = "no machine of this cloud would do" if other is None else f"cheapest that would: {other.text}"
     where = f"on {model.tensor_parallel} x {machine.accelerator} in {machine.name}"
-    if model.adapters and fits_without_adapters(model, machine):
+    if model.adapters and fits_without_adapters(model, facts, machine):
         place, asked = "adapters", f"{len(model.adapters)} do not fit {where}"
     elif 0 < found.max_context < model.max_model_len:
         place, asked = "max_model_len", f"{model.max_model_len} does not fit {where}"
@@ -154,10 +157,9 @@ def _check_warm_replicas(path: str, model: Model) -> Iterator[Problem]:
         )
 
 
-def _check_service_level(path: str, model: Model, pool: NodePool) -> Iterator[Problem]:
+def _check_service_level(path: str, model: Model, gpu: str, capacity: ReplicaCapacity) -> Iterator[Problem]:
     """A promise that one request alone already breaks, and a load that all replicas together cannot take."""
-    capacity = capacity_of(model, pool.accelerator)
-    where = f"{model.tensor_parallel} x {pool.accelerator}"
+    where = f"{model.tensor_parallel} x {gpu}"
     basis = f"({capacity.basis}: {capacity.source})"
     load = model.expected_load
     alone = capacity.lowest_itl_seconds

@@ -71,15 +71,21 @@ def engine(
     }
 
 
+INTERVAL_SECONDS = 15
+"""Between two evaluations."""
+
+
 def check(
     promtool: Path, folder: Path, rules: ScaledModel, given: Mapping[str, str], *wanted: Expected
 ) -> None:
     """Fails with promtool's own words if a signal has another value."""
-    (folder / "rules.yaml").write_text(yaml.safe_dump({"groups": [rule_group(rules)]}), encoding="utf-8")
+    (folder / "rules.yaml").write_text(
+        yaml.safe_dump({"groups": [rule_group(rules, INTERVAL_SECONDS)]}), encoding="utf-8"
+    )
     document = {
         "rule_files": ["rules.yaml"],
         "fuzzy_compare": True,  # the last bit of a rate depends on the order of additions
-        "evaluation_interval": f"{rules.interval_seconds}s",
+        "evaluation_interval": f"{INTERVAL_SECONDS}s",
         "tests": [
             {
                 "interval": "15s",

@@ -9,7 +9,7 @@ from dashboards.rules import InFlight, ScaledModel
 
 
 def scaled_model(**changes: Any) -> ScaledModel:
-    """14 requests at once, 8 aimed at, 6 first tokens in time, objective 95 % within 1 s, every 15 s."""
+    """14 requests at once, 8 aimed at, 6 first tokens in time, objective 95 % within 1 s."""
     base = ScaledModel(
         name="chat",
         engine="vllm",
@@ -20,6 +20,5 @@ def scaled_model(**changes: Any) -> ScaledModel:
         first_tokens=6.0,
         minimum=1,
         warm_replicas=0,
-        interval_seconds=15,
     )
     return replace(base, **changes)

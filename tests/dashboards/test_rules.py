@@ -58,23 +58,23 @@ def names(expression: str) -> set[str]:
 @pytest.mark.parametrize("minimum", [0, 1])
 def test_every_series_is_exposed_by_somebody_or_recorded_before(exposed: set[str], minimum: int):
     known = exposed | KUBERNETES | {"up", ARRIVALS_METRIC}
-    for rule in recording_rules(scaled_model(minimum=minimum)):
+    for rule in recording_rules(scaled_model(minimum=minimum), 15):
         assert names(rule.expression) <= known, rule.record
         known.add(rule.record)
 
 
 def test_every_signal_of_a_model_is_recorded_once():
-    recorded = [rule.record for rule in recording_rules(scaled_model(minimum=0))]
+    recorded = [rule.record for rule in recording_rules(scaled_model(minimum=0), 15)]
     assert len(recorded) == len(set(recorded))
     assert set(recorded) == {name for name in SIGNALS if name.startswith("inference:")}
 
 
 def test_only_models_that_may_sleep_are_woken():
-    assert WAKE not in [rule.record for rule in recording_rules(scaled_model(minimum=1))]
+    assert WAKE not in [rule.record for rule in recording_rules(scaled_model(minimum=1), 15)]
 
 
 def test_an_engines_own_series_are_told_from_copies_and_from_other_models():
-    for rule in recording_rules(scaled_model()):
+    for rule in recording_rules(scaled_model(), 15):
         for selector in selectors(promql_parser.parse(rule.expression)):
             matchers = {matcher.name: matcher.value for matcher in selector.matchers.matchers}
             if selector.name is not None and selector.name.startswith("vllm:"):
@@ -85,7 +85,7 @@ def test_an_engines_own_series_are_told_from_copies_and_from_other_models():
 
 
 def test_the_group_says_what_each_series_is_about():
-    group = rule_group(scaled_model(name="chat-large", interval_seconds=5))
+    group = rule_group(scaled_model(name="chat-large"), 5)
     assert group["interval"] == "5s"
     rules = group["rules"]
     assert isinstance(rules, list)
@@ -112,7 +112,7 @@ def test_an_unknown_signal_or_engine_is_an_error_with_the_nearest_name():
     with pytest.raises(UnknownNameError, match="did you mean inference:queue_depth:sum"):
         series("inference:queue_dept:sum", "chat")
     with pytest.raises(UnknownNameError, match="unknown engine 'vlm'"):
-        recording_rules(scaled_model(engine="vlm"))
+        recording_rules(scaled_model(engine="vlm"), 15)
 
 
 def test_every_engine_declares_everything(exposed: set[str]):

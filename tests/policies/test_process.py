@@ -15,7 +15,7 @@ from policies.configuration import RuleConfiguration
 from policies.objects import STACK_TYPE
 from policies.pack import RULES
 from policies.process import Pack, PackFailure, Subject, running_pack
-from stacks.program import platform as program
+from stacks import program
 from tests.recording import record
 from tests.stacks.environments import stack_on
 

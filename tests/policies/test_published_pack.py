@@ -14,8 +14,8 @@ import yaml
 from policies import process
 from policies.pack import RULES
 from policies.process import Subject, running_pack
+from stacks import program
 from stacks.load import STACKS
-from stacks.program import platform as program
 from tests.recording import record
 from tests.stacks.environments import stack_on
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from serving.engines.vllm import arguments
 from stacks.load import STACKS, from_file
-from stacks.plan.interpret import node_pool, replica, served_names
+from stacks.plan import make_plan
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,7 @@ def rendered_command_lines() -> list[CommandLine]:
     found = []
     for path in sorted(STACKS.glob("Pulumi.*.yaml")):
         name = path.name.removeprefix("Pulumi.").removesuffix(".yaml")
-        stack = from_file(name)
-        pools = {pool.name: node_pool(pool, stack) for pool in stack.node_pools}
-        for model in stack.models:
-            pool = pools[model.node_pool]
-            described = replica(model, pool, served_names(stack)[model.name])
-            command = [described.model.name, *arguments(described)[1:]]
-            accelerator = pool.accelerator.name
-            found.append(CommandLine(name, model.name, command, accelerator, model.tensor_parallel))
+        for model in make_plan(from_file(name)).models:
+            command = [model.model, *arguments(model.replica)[1:]]
+            found.append(CommandLine(name, model.name, command, model.accelerator, model.tensor_parallel))
     return found

@@ -15,7 +15,8 @@ from dashboards.rules import recording_rules
 from serving.signals import POOL_NODES
 from sizing.choices import UnknownNameError
 from stacks.load import from_file
-from stacks.plan.interpret import board_model, node_pool, scaled_model
+from stacks.plan import make_plan
+from stacks.program.models import board_model
 
 MODELS = (BoardModel("chat", "l4", 1.0, 5), BoardModel("large", "rtx", 2.5, 2))
 
@@ -56,14 +57,9 @@ def test_each_model_has_a_row_and_the_same_panels_on_one_time_axis() -> None:
 
 
 def test_every_expression_parses_and_is_recorded_by_the_rules_of_the_same_stack() -> None:
-    stack = from_file("local")
-    pools = {pool.name: node_pool(pool, stack) for pool in stack.node_pools}
-    document = board(tuple(board_model(model) for model in stack.models))
-    recorded = {
-        rule.record
-        for model in stack.models
-        for rule in recording_rules(scaled_model(model, pools[model.node_pool], 15))
-    }
+    plan = make_plan(from_file("local"))
+    document = board(tuple(board_model(model) for model in plan.models))
+    recorded = {rule.record for model in plan.models for rule in recording_rules(model.recorded, 15)}
     for expression in expressions(document):
         promql_parser.parse(expression)
         assert series(expression) in recorded | {POOL_NODES, "inference:scaling_wake:replicas"}

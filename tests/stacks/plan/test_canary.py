@@ -9,7 +9,6 @@ from stacks.config import Stack
 from stacks.load import parse
 from stacks.plan import make_plan
 from stacks.plan.canary import deployed
-from stacks.plan.interpret import served_models, served_names
 from tests.stacks.environments import local_values
 
 OTHER = "0123456789abcdef0123456789abcdef01234567"
@@ -51,21 +50,22 @@ def test_the_plan_pays_for_it():
 
 
 def test_its_engines_answer_to_the_names_of_its_model():
-    changed = stack(20, aliases=["gpt-4o-mini"])
-    assert served_names(changed)["chat-canary"] == ("chat", "gpt-4o-mini")
-    model = served_models(changed)[0]
+    plan = make_plan(stack(20, aliases=["gpt-4o-mini"]))
+    names = {model.name: model.replica.served_names for model in plan.models}
+    assert names["chat-canary"] == ("chat", "gpt-4o-mini")
+    model = plan.served[0]
     assert model.canary is not None
     assert (model.canary.service, model.canary.weight) == ("chat-canary", 20)
 
 
 def test_the_model_that_stands_in_answers_to_the_names_it_is_asked_by():
-    changed = stack(None, aliases=["gpt-4o-mini"], fallback="chat-large")
-    assert served_names(changed)["chat-large"] == ("chat-large", "chat", "gpt-4o-mini")
+    plan = make_plan(stack(None, aliases=["gpt-4o-mini"], fallback="chat-large"))
+    assert plan.models[1].replica.served_names == ("chat-large", "chat", "gpt-4o-mini")
 
 
 def test_one_gateway_pod_holds_no_more_than_its_replicas_can():
     values = local_values()
     values["gateway"]["replicas"] = 3
-    shared = served_models(parse(values, origin="test"))[0].max_in_flight
-    alone = served_models(stack(None))[0].max_in_flight
+    shared = make_plan(parse(values, origin="test")).served[0].max_in_flight
+    alone = make_plan(stack(None)).served[0].max_in_flight
     assert alone / 3 < shared < alone

@@ -14,9 +14,9 @@ import yaml
 
 from infra.cluster import Cluster, Entrance
 from infra.karpenter import KarpenterNodePool, KarpenterNodePoolArgs, NodeClass
+from stacks import program
 from stacks.config import Stack
 from stacks.load import STACKS, parse
-from stacks.program import platform as program
 from stacks.signing_keys import FOLDER_VARIABLE
 from tests.recording import Recording, record
 from tests.serving.contracts import cluster_contract

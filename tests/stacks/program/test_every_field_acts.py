@@ -14,12 +14,12 @@ from unittest.mock import patch
 import pytest
 import yaml
 
+from stacks import program
 from stacks.config import NoEffectYet, Section
 from stacks.load import parse
 from stacks.plan import make_plan
 from stacks.plan.judgement import refusals, warnings
 from stacks.problems import StackError
-from stacks.program import platform as program
 from stacks.signing_keys import FOLDER_VARIABLE
 from tests.recording import record
 from tests.stacks.environments import with_files

@@ -11,9 +11,9 @@ import pytest
 from policies.reachability import AddressEnd, Destination, PodEnd, network_policies, reaches
 from serving.engines.vllm import NO_DOMAIN
 from serving.names import COMPONENT_LABEL, INFERENCE_NAMESPACE, selector
+from stacks import program
 from stacks.load import parse
 from stacks.problems import StackError
-from stacks.program import platform as program
 from tests.policies.judging import registered
 from tests.recording import record
 from tests.stacks.environments import local_values, stack_on

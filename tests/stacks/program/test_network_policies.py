@@ -13,8 +13,8 @@ from policies.pods import pod_of, pod_owners
 from policies.reachability import AddressEnd, Destination, End, PodEnd, Policy, network_policies, reaches
 from serving.gateway.flows import BUCKET_READERS, ENGINES, GATEWAYS, STAGING_JOBS, VERIFICATION, flows
 from serving.names import GATEWAY_NAMESPACE, INFERENCE_NAMESPACE
+from stacks import program
 from stacks.load import STACKS, from_file
-from stacks.program import platform as program
 from tests.policies.judging import registered
 from tests.recording import Recording, record
 from tests.serving.contracts import surroundings

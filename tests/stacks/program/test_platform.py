@@ -13,9 +13,9 @@ from serving.gateway import documents, gateway
 from serving.images.pinned import IMAGES
 from serving.names import GATEWAY_NAMESPACE
 from sizing.labels import NODE_POOL_LABEL
+from stacks import program
 from stacks.config import Stack
 from stacks.load import parse
-from stacks.program import platform as program
 from tests.recording import Recording, Registered, record, stack_outputs
 from tests.stacks.environments import aws_values, changed, local_values, stack_on
 

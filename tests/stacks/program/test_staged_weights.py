@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stacks.program import platform as program
+from stacks import program
 from tests.recording import Recording, record
 from tests.stacks.environments import local_values, stack_on
 

@@ -13,7 +13,7 @@ from pulumi.runtime.rpc import is_rpc_secret, unwrap_rpc_secret
 
 from serving.gateway.jwks import write_jwks
 from serving.gateway.tokens import TokenError, claims, mint, new_key, verified
-from stacks.program import platform as program
+from stacks import program
 from stacks.program.verification import TOKEN_VARIABLE, missing, verification_token
 from stacks.signing_keys import KeyFiles
 from tests.recording import Recording, record, stack_outputs

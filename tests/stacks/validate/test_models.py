@@ -9,9 +9,9 @@ from typing import Any
 import pulumi
 import pytest
 
+from stacks import program
 from stacks.load import parse
 from stacks.plan import make_plan
-from stacks.program import platform as program
 from tests.recording import record
 from tests.stacks.environments import local_values, stack_on
 from tests.stacks.validate.test_cluster import problems

@@ -9,7 +9,6 @@ import pytest
 from dashboards.rules import Throughput
 from stacks.load import parse
 from stacks.plan import make_plan
-from stacks.plan.interpret import node_pool, scaled_model
 from stacks.plan.text import lines
 from tests.stacks.environments import local_values
 from tests.stacks.validate.test_cluster import problems
@@ -48,8 +47,7 @@ def test_a_replica_should_compute_the_tokens_of_its_planned_rate():
     values = answering()
     values["models"][0]["expected_load"]["inputs"] = 10
     values["models"][0]["slo"]["ttft"]["seconds"] = 1
-    stack = parse(values, "test")
-    found = scaled_model(stack.models[0], node_pool(stack.pool("l4"), stack), 15)
+    found = make_plan(parse(values, "test")).models[0].recorded
     # docs/tasks.md: 7.44 requests/s of 10 texts of 400 tokens.
     assert isinstance(found.target, Throughput)
     assert found.target.prompt_tokens_per_second == pytest.approx(7.44 * 10 * 400, rel=0.001)
