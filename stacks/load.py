@@ -16,6 +16,7 @@ import yaml
 from pydantic import ValidationError
 
 from sizing.choices import valid_choices
+from sizing.tables import read_data
 from stacks.config import Stack
 from stacks.problems import Problem, StackError, problems_of
 from stacks.validate import check
@@ -24,7 +25,7 @@ from stacks.validate.secrets_provider import check_secrets_provider
 
 STACKS = Path(__file__).resolve().parent
 
-PROJECT: Final = str(yaml.safe_load((STACKS.parent / "Pulumi.yaml").read_text(encoding="utf-8"))["name"])
+PROJECT: Final = str(read_data(STACKS.parent / "Pulumi.yaml")["name"])
 """Name of the Pulumi project, and so the prefix of its keys in a stack file."""
 
 

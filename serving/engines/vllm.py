@@ -8,7 +8,6 @@ from math import ceil
 from pathlib import Path
 
 import pulumi_kubernetes as k8s
-import yaml
 
 from infra.cluster import WeightsStorage
 from infra.pod_security import container_security_context
@@ -22,6 +21,7 @@ from sizing.fit.adapters import slots_for
 from sizing.fit.node import SCRATCH_GIB, shared_memory_gib
 from sizing.models.chat import ChatFormat
 from sizing.models.task import Task
+from sizing.tables import read_data
 
 core = k8s.core.v1
 
@@ -45,7 +45,7 @@ STARTUP_SECONDS_BESIDES_WEIGHTS = 600
 LOAD_GIB_PER_SECOND = 0.1
 """A fifth of what one replica read from a network disk in a log: five that start at once share the volume."""
 
-_facts = yaml.safe_load((Path(__file__).parent / "data" / "vllm.yaml").read_text(encoding="utf-8"))
+_facts = read_data(Path(__file__).parent / "data" / "vllm.yaml")
 KEEP_ALIVE_SECONDS: int = _facts["keep_alive_seconds"]
 HISTOGRAMS: dict[str, list[float]] = {
     "time_to_first_token": _facts["time_to_first_token_buckets"],

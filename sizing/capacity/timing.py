@@ -17,13 +17,12 @@ from functools import cache
 from pathlib import Path
 from typing import ClassVar, Literal
 
-import yaml
 from pydantic import ConfigDict, TypeAdapter
 
 from sizing.hardware.accelerators import Accelerator
 from sizing.models.architecture import BYTES_PER_VALUE
 from sizing.models.models import MODELS, Model
-from sizing.tables import read_table
+from sizing.tables import read_data, read_table
 
 DATA = Path(__file__).parent / "data"
 
@@ -108,7 +107,7 @@ def measured_rows() -> Mapping[str, MeasuredTiming]:
 
 @cache
 def fitted_roofline() -> Roofline:
-    document = yaml.safe_load((DATA / "roofline.yaml").read_text(encoding="utf-8"))
+    document = read_data(DATA / "roofline.yaml")
     return TypeAdapter(Roofline).validate_python(document)
 
 

@@ -20,15 +20,12 @@ from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 
-import yaml
-
 from sizing.models.architecture import Architecture, LinearLayer, Quantization
 from sizing.models.weights import GIB, PADDED_HIDDEN, PADDED_WIDTH, SIXTEEN_BIT_BYTES, Stage, round_up
+from sizing.tables import read_data
 
 LORA_RANKS: tuple[int, ...] = tuple(
-    yaml.safe_load((Path(__file__).parent / "data" / "lora_ranks.yaml").read_text(encoding="utf-8"))[
-        "lora_ranks"
-    ]
+    read_data(Path(__file__).parent / "data" / "lora_ranks.yaml")["lora_ranks"]
 )
 
 DEFAULT_SLOTS, DEFAULT_RANK = 1, 16

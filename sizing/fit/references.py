@@ -12,7 +12,6 @@ from functools import cache
 from pathlib import Path
 from typing import ClassVar
 
-import yaml
 from pydantic import ConfigDict, TypeAdapter
 
 from sizing.fit.concurrency import Pool, pool_of
@@ -22,6 +21,7 @@ from sizing.fit.request import FitRequest, Measured
 from sizing.hardware.accelerators import accelerator
 from sizing.models.models import model
 from sizing.models.weights import GIB
+from sizing.tables import read_data
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -104,7 +104,7 @@ def references() -> Mapping[str, Reference]:
     """Every row by name."""
     path = Path(__file__).parent / "data" / "fit_references.yaml"
     adapter = TypeAdapter(Reference)
-    rows = yaml.safe_load(path.read_text(encoding="utf-8"))
+    rows = read_data(path)
     return {name: adapter.validate_python({**row, "name": name}) for name, row in rows.items()}
 
 

@@ -9,11 +9,11 @@ from functools import cache
 from pathlib import Path
 from typing import ClassVar, Literal
 
-import yaml
 from pydantic import ConfigDict, TypeAdapter
 
 from sizing.fit.request import Engine
 from sizing.models.architecture import Architecture
+from sizing.tables import read_data
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def releases() -> Mapping[str, Sequence[Release]]:
         engine: tuple(
             adapter.validate_python({**rows["all_releases"], **release}) for release in rows["releases"]
         )
-        for engine, rows in yaml.safe_load(path.read_text(encoding="utf-8")).items()
+        for engine, rows in read_data(path).items()
     }
 
 

@@ -95,8 +95,8 @@ def _priced(cloud: Cloud) -> Mapping[str, Machine]:
             as_of=prices[name].as_of,
             source=prices[name].source,
         )
-        for name, shape in _shapes(cloud).items()
-        if name in prices
+        for name, shape in SHAPES.items()
+        if shape.cloud == cloud and name in prices
     }
 
 

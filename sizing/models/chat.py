@@ -12,8 +12,9 @@ from datetime import date
 from pathlib import Path
 from typing import ClassVar, Final, Literal
 
-import yaml
 from pydantic import ConfigDict, TypeAdapter
+
+from sizing.tables import read_data
 
 NONE: Final = "none"
 """What a stack file writes for no parser, also where the model's row has one."""
@@ -49,7 +50,7 @@ class ParserTable:
 
 
 PARSERS = TypeAdapter(ParserTable).validate_python(
-    yaml.safe_load((Path(__file__).parent / "data" / "vllm_parsers.yaml").read_text(encoding="utf-8"))
+    read_data(Path(__file__).parent / "data" / "vllm_parsers.yaml")
 )
 
 

@@ -3,12 +3,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 from pydantic import ValidationError
 
+from sizing import tables
 from sizing.choices import UnknownNameError, valid_choices
 from sizing.hardware.accelerators import ACCELERATORS, Accelerator, accelerator
 from sizing.hardware.machines import MACHINES, SHAPES, SYSTEM_MACHINES, UNPRICED, machine, shapes_with
-from sizing.tables import read_table
+from sizing.tables import read_data, read_table
 
 
 def test_a_machine_by_name():
@@ -74,6 +76,14 @@ def test_an_unknown_name_lists_the_nearest():
         accelerator("nvidia-l44")
     with pytest.raises(UnknownNameError, match=r"unknown machine type 'g6.3xlarge'"):
         machine("g6.3xlarge")
+
+
+DATA_FILES = sorted(Path(tables.__file__).parents[1].glob("[!.]*/**/data/*.yaml"))
+
+
+@pytest.mark.parametrize("path", DATA_FILES, ids=lambda path: path.name)
+def test_libyaml_reads_every_data_file_as_pyyaml_does(path: Path):
+    assert read_data(path) == yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
 def test_choices_without_a_near_one():

@@ -8,10 +8,9 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import ClassVar
 
-import yaml
 from pydantic import ConfigDict, TypeAdapter
 
-from sizing.tables import read_table
+from sizing.tables import read_data, read_table
 
 DATA = Path(__file__).parent.parent / "data"
 
@@ -49,7 +48,7 @@ def read_prices(cloud: str, folder: Path = DATA) -> Mapping[str, Price]:
 
 def read_unpriced(cloud: str, folder: Path = DATA) -> Mapping[str, str]:
     """Machine types of `cloud` that have no price, and the reason."""
-    document = yaml.safe_load(price_file(cloud, folder).read_text(encoding="utf-8"))
+    document = read_data(price_file(cloud, folder))
     return TypeAdapter(dict[str, str]).validate_python(document.get("unpriced", {}))
 
 

