@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from serving.engines import engine_of
 from serving.gateway.arrivals import ARRIVALS_METRIC, MODEL_LABEL
 from serving.names import GATEWAY_NAMESPACE, INFERENCE_NAMESPACE
 from serving.signals import (
@@ -31,7 +32,6 @@ from serving.signals import (
     TTFT_GUARD,
     WAKE,
     WORK,
-    engine_metrics,
     series,
     signal,
 )
@@ -161,7 +161,7 @@ def recording_rules(model: ScaledModel, interval_seconds: int) -> list[Recording
 
 def _raw(metric: str, model: ScaledModel) -> str:
     """An engine's own series, of this model's replicas and of nothing that copies them."""
-    own = engine_metrics(model.engine).own_label
+    own = engine_of(model.engine).metrics.own_label
     matchers = f'{own}!="",namespace="{INFERENCE_NAMESPACE}",{SERVICE_LABEL}="{model.name}"'
     name, brace, rest = metric.partition("{")
     return f"{name}{{{rest[:-1]},{matchers}}}" if brace else f"{name}{{{matchers}}}"
@@ -169,7 +169,7 @@ def _raw(metric: str, model: ScaledModel) -> str:
 
 def engine_series(model: ScaledModel) -> list[str]:
     """The engine's own series that the signals of a model are made from, as PromQL selects them."""
-    own = engine_metrics(model.engine)
+    own = engine_of(model.engine).metrics
     metrics = (
         own.running,
         own.waiting,
@@ -215,7 +215,7 @@ def _replicas(model: ScaledModel) -> list[RecordingRule]:
 
 
 def _engine(model: ScaledModel) -> list[RecordingRule]:
-    own = engine_metrics(model.engine)
+    own = engine_of(model.engine).metrics
     running, queue = _raw(own.running, model), _raw(own.waiting_for_capacity, model)
     slots = f"sum by (pod) ({running}) / {model.max_num_seqs}"
     rules = {
@@ -234,7 +234,7 @@ def _engine(model: ScaledModel) -> list[RecordingRule]:
 
 def _stuck(model: ScaledModel) -> str:
     """How many replicas had requests all the time and computed nothing; absent for none."""
-    own, window = engine_metrics(model.engine), f"{STUCK_WINDOW_SECONDS}s"
+    own, window = engine_of(model.engine).metrics, f"{STUCK_WINDOW_SECONDS}s"
     held = " + ".join(
         f"sum by (pod) (min_over_time({_raw(gauge, model)}[{window}]))"
         for gauge in (own.running, own.waiting)
@@ -249,7 +249,7 @@ def _stuck(model: ScaledModel) -> str:
 
 
 def _first_tokens(model: ScaledModel) -> list[RecordingRule]:
-    buckets = _raw(engine_metrics(model.engine).first_token_buckets, model)
+    buckets = _raw(engine_of(model.engine).metrics.first_token_buckets, model)
     bucket_rates = "inference:ttft_seconds_bucket:rate2m"
     all_requests = series("inference:first_tokens:rate2m", model.name)
     within = series("inference:ttft_within_objective:ratio_rate2m", model.name)

@@ -15,12 +15,6 @@ PRE_STOP_SECONDS = 10
 endpoint is gone: DNS answers live for 5 s on EKS, and the gateway asks every 5 s. Where they live longer, its
 retries cover the rest."""
 
-SHUTDOWN_MARGIN_SECONDS = 5
-"""From the end of the drain to the kill. What has not ended then is cut: vLLM 0.32 and 0.33 kill their engine
-when --shutdown-timeout is over and, in 7 of 11 runs, left the open connections without a byte or an end until
-the process was killed. A drain that ends in time needs none of it: the process is gone 8 s after the last
-answer (0.33), and nothing is lost if it is killed while it unloads."""
-
 
 @dataclass(frozen=True)
 class Adapter:
@@ -39,8 +33,9 @@ class Adapter:
 class Replica:
     """One replica: its model, how it is split over GPUs, and the limits it works within.
 
-    name: of its Service and Deployment. served_names: what clients may send as `model`, the first is what it
-    calls itself; a canary answers to the names of its model. task: what it does.
+    name: of its Service and Deployment. engine: what runs it, by the name in the table of engines.
+    served_names: what clients may send as `model`, the first is what it calls itself; a canary answers to the
+    names of its model. task: what it does.
     weights: where its files come from. adapters: what is served beside it.
     quantization: precision to reach while loading; None serves the checkpoint as it is.
     max_model_len: tokens of prompt and reply together. max_output_tokens: tokens of one reply, whatever a
@@ -57,6 +52,7 @@ class Replica:
     """
 
     name: str
+    engine: str
     served_names: tuple[str, ...]
     task: Task
     model: Model
@@ -76,8 +72,3 @@ class Replica:
     chat: ChatFormat = field(default_factory=ChatFormat)
     allowed_media_domains: tuple[str, ...] = ()
     stuck_after_seconds: int = 120
-
-    @property
-    def termination_grace_seconds(self) -> int:
-        """Time from being told to stop to being killed: all that happens in between, and a margin."""
-        return PRE_STOP_SECONDS + self.drain_seconds + SHUTDOWN_MARGIN_SECONDS

@@ -10,10 +10,11 @@ from infra.cluster import Cluster
 from infra.pod_security import pod_security_context
 from infra.priority import ENGINE_PRIORITY_CLASS
 from infra.scheduling import NodePool
-from serving.engines import vllm
+from serving.container import compiled_claim, compiled_claim_spec, container, volumes
+from serving.engines import engine_of
+from serving.engines.engine import Compiled
 from serving.names import (
     ENGINE_LABEL,
-    ENGINE_PORT,
     HTTP_PORT_NAME,
     INFERENCE_NAMESPACE,
     labels,
@@ -46,6 +47,7 @@ class ModelServer(pulumi.ComponentResource):
     def __init__(self, name: str, args: ModelServerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("llm-platform:serving:ModelServer", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self, provider=args.cluster.provider)
+        engine = engine_of(args.replica.engine)
         k8s.core.v1.ServiceAccount(
             f"{name}-service-account",
             metadata=_metadata(args.replica),
@@ -61,7 +63,7 @@ class ModelServer(pulumi.ComponentResource):
                 selector=selector(args.replica.name),
                 ports=[
                     k8s.core.v1.ServicePortArgs(
-                        name=HTTP_PORT_NAME, port=ENGINE_PORT, target_port=HTTP_PORT_NAME
+                        name=HTTP_PORT_NAME, port=engine.upstream.port, target_port=HTTP_PORT_NAME
                     )
                 ],
             ),
@@ -78,32 +80,37 @@ class ModelServer(pulumi.ComponentResource):
             ),
             opts=child,
         )
-        compiled = k8s.core.v1.PersistentVolumeClaim(
-            f"{name}-compiled",
-            metadata=ObjectMetaArgs(
-                name=vllm.compiled_claim(args.replica),
-                namespace=INFERENCE_NAMESPACE,
-                labels=_labels(args.replica),
-                # Some storage classes bind a claim only once a pod uses it.
-                annotations={"pulumi.com/skipAwait": "true"},
-            ),
-            spec=vllm.compiled_claim_spec(args.cluster.weights_storage),
-            opts=child,
-        )
+        claims = [] if engine.compiled is None else [self._compiled(name, args, engine.compiled, child)]
         k8s.apps.v1.Deployment(
             f"{name}-deployment",
             metadata=_metadata(
                 args.replica, {"pulumi.com/timeoutSeconds": str(rollout_seconds(args.replica))}
             ),
             spec=deployment_spec(args),
-            opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[compiled])),
+            opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=claims)),
         )
         self.register_outputs({})
+
+    def _compiled(
+        self, name: str, args: ModelServerArgs, compiled: Compiled, opts: pulumi.ResourceOptions
+    ) -> pulumi.Resource:
+        return k8s.core.v1.PersistentVolumeClaim(
+            f"{name}-compiled",
+            metadata=ObjectMetaArgs(
+                name=compiled_claim(args.replica),
+                namespace=INFERENCE_NAMESPACE,
+                labels=_labels(args.replica),
+                # Some storage classes bind a claim only once a pod uses it.
+                annotations={"pulumi.com/skipAwait": "true"},
+            ),
+            spec=compiled_claim_spec(compiled, args.cluster.weights_storage),
+            opts=opts,
+        )
 
 
 def rollout_seconds(replica: Replica) -> int:
     """How long a rollout may take: a new machine and a cold start."""
-    return NODE_SECONDS + vllm.startup_seconds(replica)
+    return NODE_SECONDS + engine_of(replica.engine).startup_seconds(replica)
 
 
 def deployment_spec(args: ModelServerArgs) -> k8s.apps.v1.DeploymentSpecArgs:
@@ -131,6 +138,7 @@ def deployment_spec(args: ModelServerArgs) -> k8s.apps.v1.DeploymentSpecArgs:
 
 
 def _pod_spec(replica: Replica, pool: NodePool) -> k8s.core.v1.PodSpecArgs:
+    engine = engine_of(replica.engine)
     return k8s.core.v1.PodSpecArgs(
         service_account_name=replica.name,
         automount_service_account_token=False,
@@ -138,8 +146,8 @@ def _pod_spec(replica: Replica, pool: NodePool) -> k8s.core.v1.PodSpecArgs:
         enable_service_links=False,
         # A replica takes the place of a placeholder on a warm node.
         priority_class_name=ENGINE_PRIORITY_CLASS,
-        security_context=pod_security_context(vllm.UID),
-        termination_grace_period_seconds=replica.termination_grace_seconds,
+        security_context=pod_security_context(engine.user),
+        termination_grace_period_seconds=engine.grace_seconds(replica),
         node_selector=pool.node_selector,
         tolerations=[
             k8s.core.v1.TolerationArgs(
@@ -155,13 +163,13 @@ def _pod_spec(replica: Replica, pool: NodePool) -> k8s.core.v1.PodSpecArgs:
                 label_selector=LabelSelectorArgs(match_labels=selector(replica.name)),
             )
         ],
-        containers=[vllm.container(replica)],
-        volumes=vllm.volumes(replica),
+        containers=[container(replica)],
+        volumes=volumes(replica),
     )
 
 
 def _labels(replica: Replica) -> dict[str, str]:
-    return {**labels(replica.name, component="engine"), ENGINE_LABEL: vllm.ENGINE}
+    return {**labels(replica.name, component="engine"), ENGINE_LABEL: replica.engine}
 
 
 def _metadata(replica: Replica, annotations: dict[str, str] | None = None) -> ObjectMetaArgs:

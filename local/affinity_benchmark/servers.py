@@ -127,7 +127,7 @@ def _route(policy: Policy) -> Document:
             "cluster": CLUSTERS[policy],
             **hashed,
             "timeout": "0s",
-            "retry_policy": own(SERVED).retry_policy(SERVED.first_byte_seconds),
+            "retry_policy": own(SERVED).retry_policy(SERVED),
         },
     }
 

@@ -1,31 +1,24 @@
-"""vLLM: one replica as a container. Pure: it depends on its arguments and the data files alone."""
+"""vLLM. Pure: it depends on its arguments and the data files alone."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Mapping
 from math import ceil
 from pathlib import Path
+from typing import get_args
 
-import pulumi_kubernetes as k8s
-
-from infra.cluster import WeightsStorage
-from infra.pod_security import container_security_context
-from infra.scheduling import GPU_RESOURCE
-from serving.images.pinned import image
-from serving.names import ENGINE_PORT, HTTP_PORT_NAME
-from serving.replica import PRE_STOP_SECONDS, SHUTDOWN_MARGIN_SECONDS, Adapter, Replica
-from serving.weights import volumes as weight_volumes
+from serving.engines.engine import Compiled, Engine, EngineMetrics, Feature, Probe, Probes, StartLog
+from serving.gateway.served import Upstream
+from serving.names import ENGINE_PORT
+from serving.replica import Adapter, Replica
 from serving.weights.layout import MODEL_PATH, adapter_path
-from sizing.fit.adapters import slots_for
-from sizing.fit.node import SCRATCH_GIB, shared_memory_gib
+from sizing.fit.adapters import LORA_RANKS, slots_for
 from sizing.models.chat import ChatFormat
 from sizing.models.task import Task
 from sizing.tables import read_data
 
-core = k8s.core.v1
-
-ENGINE = "vllm"
 UID = 1000
 """The image runs as root unless told otherwise; it has no user of its own."""
 
@@ -46,7 +39,6 @@ LOAD_GIB_PER_SECOND = 0.1
 """A fifth of what one replica read from a network disk in a log: five that start at once share the volume."""
 
 _facts = read_data(Path(__file__).parent / "data" / "vllm.yaml")
-KEEP_ALIVE_SECONDS: int = _facts["keep_alive_seconds"]
 HISTOGRAMS: dict[str, list[float]] = {
     "time_to_first_token": _facts["time_to_first_token_buckets"],
     "inter_token_latency": _facts["inter_token_latency_buckets"],
@@ -68,8 +60,11 @@ Others are not: what they have computed is what scales them, and they would not 
 
 PROGRESS_SCRIPT = Path(__file__).parent / "data" / "progress.py"
 
-DISK_GIB = SCRATCH_GIB + 2
-"""Disk that a replica asks of its node: scratch, /tmp, and a GiB of logs."""
+EXIT_SECONDS = 5
+"""From the end of the drain to the kill. What has not ended then is cut: vLLM 0.32 and 0.33 kill their engine
+when --shutdown-timeout is over and, in 7 of 11 runs, left the open connections without a byte or an end until
+the process was killed. A drain that ends in time needs none of it: the process is gone 8 s after the last
+answer (0.33), and nothing is lost if it is killed while it unloads."""
 
 
 def startup_seconds(replica: Replica) -> int:
@@ -106,7 +101,7 @@ def arguments(replica: Replica) -> list[str]:
     # Without it the engine fetches whatever address a client names; where it has no way out, it tries for two
     # minutes and answers 500.
     domains = ["--allowed-media-domains", *(replica.allowed_media_domains or (NO_DOMAIN,))]
-    kept = slots_for([adapter.rank for adapter in replica.adapters])
+    kept = slots_for([adapter.rank for adapter in replica.adapters], LORA_RANKS)
     if kept is not None:
         flags |= {"--max-loras": str(kept.slots), "--max-lora-rank": str(kept.rank)}
     buckets = _histogram_buckets(replica)
@@ -183,7 +178,7 @@ def environment(replica: Replica) -> dict[str, str]:
     return {
         # The user has no home and no entry in /etc/passwd: without these, /.cache and getpwuid fail.
         "HOME": f"{SCRATCH}/home",
-        "USER": ENGINE,
+        "USER": "vllm",
         "XDG_CACHE_HOME": f"{SCRATCH}/xdg",
         "XDG_CONFIG_HOME": f"{SCRATCH}/config",
         "HF_HOME": f"{SCRATCH}/huggingface",
@@ -205,62 +200,6 @@ def environment(replica: Replica) -> dict[str, str]:
     }
 
 
-def container(replica: Replica) -> k8s.core.v1.ContainerArgs:
-    """The container that serves one replica."""
-    shared = shared_memory_gib(replica.tensor_parallel)
-    mounts = [
-        *weight_volumes.mounts(replica),
-        core.VolumeMountArgs(name="compiled", mount_path=COMPILED),
-        core.VolumeMountArgs(name="scratch", mount_path=SCRATCH),
-        core.VolumeMountArgs(name="tmp", mount_path="/tmp"),
-    ]
-    if shared:
-        mounts.append(core.VolumeMountArgs(name="shared-memory", mount_path="/dev/shm"))
-    # GPUs must be equal in requests and limits. Memory is, so that no neighbour can take it. CPU has
-    # no limit, because throttling shows up as latency.
-    guaranteed = {
-        "memory": f"{replica.share.memory_mib}Mi",
-        "ephemeral-storage": f"{DISK_GIB}Gi",
-        GPU_RESOURCE: str(replica.tensor_parallel),
-    }
-    return core.ContainerArgs(
-        name="engine",
-        image=image(ENGINE).reference,
-        args=arguments(replica),
-        env=[core.EnvVarArgs(name=name, value=value) for name, value in environment(replica).items()],
-        ports=[core.ContainerPortArgs(name=HTTP_PORT_NAME, container_port=ENGINE_PORT)],
-        resources=core.ResourceRequirementsArgs(
-            requests={"cpu": f"{replica.share.cpu_millicores}m", **guaranteed}, limits=guaranteed
-        ),
-        volume_mounts=mounts,
-        security_context=container_security_context(),
-        # Every two seconds: once the engine is up, no client should wait for the next probe.
-        startup_probe=_probe(period_seconds=2, failure_threshold=ceil(startup_seconds(replica) / 2)),
-        readiness_probe=_progress_probe(replica, period_seconds=5, failure_threshold=2),
-        liveness_probe=_progress_probe(
-            replica,
-            period_seconds=10,
-            failure_threshold=6,
-            # There is nothing to drain in an engine that is dead or stuck.
-            termination_grace_period_seconds=PRE_STOP_SECONDS + SHUTDOWN_MARGIN_SECONDS,
-        ),
-        lifecycle=core.LifecycleArgs(
-            pre_stop=core.LifecycleHandlerArgs(sleep=core.SleepActionArgs(seconds=PRE_STOP_SECONDS))
-        ),
-        # The log's last lines become the pod's message: kubectl and Pulumi show why it crashed.
-        termination_message_policy="FallbackToLogsOnError",
-    )
-
-
-def _probe(period_seconds: int, failure_threshold: int) -> k8s.core.v1.ProbeArgs:
-    return core.ProbeArgs(
-        http_get=core.HTTPGetActionArgs(path="/health", port=HTTP_PORT_NAME),
-        period_seconds=period_seconds,
-        timeout_seconds=5,
-        failure_threshold=failure_threshold,
-    )
-
-
 LEAST_REQUEST: Mapping[Task, tuple[str, Mapping[str, object]]] = {
     "generate": ("/v1/completions", {"prompt": "a", "max_tokens": 1}),
     "embed": ("/v1/embeddings", {"input": "a"}),
@@ -269,80 +208,75 @@ LEAST_REQUEST: Mapping[Task, tuple[str, Mapping[str, object]]] = {
 """The least that an engine can compute, by task: the path and the body without the model."""
 
 
-def _progress_probe(
-    replica: Replica,
-    period_seconds: int,
-    failure_threshold: int,
-    termination_grace_period_seconds: int | None = None,
-) -> k8s.core.v1.ProbeArgs:
-    """Whether the engine answers and gets on with its work.
+def probes(replica: Replica) -> Probes:
+    """Whether the engine is up, answers, and gets on with its work.
 
     /health of vLLM 0.32 looks at a flag: an engine whose loop or GPU is stuck keeps it at 200 for hours (vLLM
     issues 39863 and 45526). A script in the engine's own image looks at what it has computed, too.
     """
     path, body = LEAST_REQUEST[replica.task]
-    return core.ProbeArgs(
-        exec_=core.ExecActionArgs(
-            command=[
-                "python3",
-                "-I",
-                "-c",
-                PROGRESS_SCRIPT.read_text(encoding="utf-8"),
-                f"http://127.0.0.1:{ENGINE_PORT}",
-                "/tmp/progress.json",
-                str(replica.stuck_after_seconds),
-                str(max(IDLE_SECONDS, replica.stuck_after_seconds) if replica.task == "generate" else 0),
-                path,
-                json.dumps({"model": replica.served_names[0], **body}),
-            ]
+    progress = (
+        "python3",
+        "-I",
+        "-c",
+        PROGRESS_SCRIPT.read_text(encoding="utf-8"),
+        f"http://127.0.0.1:{ENGINE_PORT}",
+        "/tmp/progress.json",
+        str(replica.stuck_after_seconds),
+        str(max(IDLE_SECONDS, replica.stuck_after_seconds) if replica.task == "generate" else 0),
+        path,
+        json.dumps({"model": replica.served_names[0], **body}),
+    )
+    return Probes(
+        # Every two seconds: once the engine is up, no client should wait for the next probe.
+        startup=Probe("/health", 2, ceil(startup_seconds(replica) / 2), timeout_seconds=5),
+        readiness=Probe(progress, 5, 2, timeout_seconds=15),
+        liveness=Probe(progress, 10, 6, timeout_seconds=15),
+    )
+
+
+VLLM = Engine(
+    name="vllm",
+    image="vllm",
+    user=UID,
+    memory="vllm",
+    tasks=frozenset(get_args(Task)),
+    features=frozenset(get_args(Feature)),
+    adapter_ranks=LORA_RANKS,
+    # HEAD of /health is 405 at once, whatever it computes (0.32).
+    upstream=Upstream(ENGINE_PORT, _facts["keep_alive_seconds"], check_path="/health", full_status=503),
+    metrics_port=ENGINE_PORT,
+    metrics=EngineMetrics(
+        # production-stack's router copies vllm:num_requests_running and _waiting, with `server` for `engine`.
+        own_label="engine",
+        running="vllm:num_requests_running",
+        waiting="vllm:num_requests_waiting",
+        # From vLLM 0.24 on. The other reason, deferred, is no lack of replicas (LoRA budget, KV transfer).
+        waiting_for_capacity='vllm:num_requests_waiting_by_reason{reason="capacity"}',
+        kv_cache_usage="vllm:kv_cache_usage_perc",
+        generation_tokens="vllm:generation_tokens_total",
+        prompt_tokens="vllm:prompt_tokens_total",
+        first_token_buckets="vllm:time_to_first_token_seconds_bucket",
+        # One gauge per counter and histogram with the time of its creation: a fifth of all series.
+        dropped="(vllm:|http_).+_created",
+    ),
+    checks_names=True,
+    scratch=SCRATCH,
+    compiled=Compiled(COMPILED, COMPILED_GIB),
+    exit_seconds=EXIT_SECONDS,
+    # vLLM 0.32: default_loader.py, compilation/monitor.py, compilation/decorators.py, worker/model_runner.py;
+    # the first is Uvicorn's.
+    start_log=StartLog(
+        started=re.compile(r"Started server process"),
+        weights=re.compile(r"Loading weights took ([\d.]+) seconds"),
+        compiled=re.compile(
+            r"torch\.compile(?: and initial profiling/warmup run together)? took ([\d.]+) s in total"
         ),
-        period_seconds=period_seconds,
-        timeout_seconds=15,
-        failure_threshold=failure_threshold,
-        termination_grace_period_seconds=termination_grace_period_seconds,
-    )
-
-
-def volumes(replica: Replica) -> Sequence[k8s.core.v1.VolumeArgs]:
-    """Weights that a replica reads, and the places that it writes to."""
-    found = [
-        *weight_volumes.volumes(replica),
-        core.VolumeArgs(
-            name="compiled",
-            persistent_volume_claim=core.PersistentVolumeClaimVolumeSourceArgs(
-                claim_name=compiled_claim(replica)
-            ),
-        ),
-        _empty_dir("scratch", f"{SCRATCH_GIB}Gi"),
-        _empty_dir("tmp", "1Gi"),
-    ]
-    shared = shared_memory_gib(replica.tensor_parallel)
-    if shared:
-        # Memory of the pod: what is written here counts against the container's memory limit.
-        found.append(_empty_dir("shared-memory", f"{shared}Gi", medium="Memory"))
-    return found
-
-
-def _empty_dir(name: str, size_limit: str, medium: str | None = None) -> k8s.core.v1.VolumeArgs:
-    return core.VolumeArgs(
-        name=name, empty_dir=core.EmptyDirVolumeSourceArgs(size_limit=size_limit, medium=medium)
-    )
-
-
-def compiled_claim(replica: Replica) -> str:
-    """The claim with what was compiled, one for each Deployment and version of the engine.
-
-    Replicas of one Deployment share it: names of its folders are hashes of all that the code depends on, and
-    code is written aside and renamed (vLLM 0.32, PyTorch since 2.10). Other models do not: whoever writes to
-    it can run code in all that read it. docs/weights.md says what is left.
-    """
-    return f"compiled-{replica.name}-{image(ENGINE).tag.lower()}"
-
-
-def compiled_claim_spec(storage: WeightsStorage) -> k8s.core.v1.PersistentVolumeClaimSpecArgs:
-    """Spec of that claim."""
-    return core.PersistentVolumeClaimSpecArgs(
-        access_modes=[storage.access_mode],
-        storage_class_name=storage.storage_class,
-        resources=core.VolumeResourceRequirementsArgs(requests={"storage": f"{COMPILED_GIB}Gi"}),
-    )
+        captured=re.compile(r"Graph capturing finished in ([\d.]+) secs"),
+        from_cache=re.compile(r"Directly load (?:AOT compilation|the compiled graph)"),
+    ),
+    arguments=arguments,
+    environment=environment,
+    probes=probes,
+    startup_seconds=startup_seconds,
+)

@@ -42,16 +42,16 @@ class Destination:
         """Name of its cluster: the Services in their order."""
         return cluster_name("_or_".join(dict.fromkeys(self.attempts)), affinity)
 
-    def retry_policy(self, first_byte_seconds: int) -> Document:
-        """`retry_policy` of its routes. A try that takes longer for its first byte counts as broken off."""
+    def retry_policy(self, model: ServedModel) -> Document:
+        """`retry_policy` of routes of `model`. A try whose first byte takes longer counts as broken off."""
         return {
             # All of these happen before the first byte of an answer; a broken stream is not repeated. A full
             # queue is among them even where no other Service can take the request: the engine's own words are
             # dropped then, and the script in tries.lua answers at once, however its 503 goes on.
             "retry_on": "connect-failure,refused-stream,reset,retriable-status-codes",
-            "retriable_status_codes": [503],
+            "retriable_status_codes": [model.upstream.full_status],
             "num_retries": RETRIES,
-            "per_try_timeout": f"{first_byte_seconds}s",
+            "per_try_timeout": f"{model.first_byte_seconds}s",
             "retry_back_off": {"base_interval": "0.05s", "max_interval": "0.2s"},
             "retry_host_predicate": [
                 {

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from serving.engines.vllm import KEEP_ALIVE_SECONDS
 from serving.gateway.affinity import hashing
 from serving.gateway.attempts import Destination, cluster_name, destinations, hashes
 from serving.gateway.documents import Document, discovery, socket_address, typed
-from serving.gateway.served import ServedModel
+from serving.gateway.served import ServedModel, Upstream
 from serving.gateway.tries import RETRIES
-from serving.names import ENGINE_PORT, INFERENCE_NAMESPACE, service_host
+from serving.names import INFERENCE_NAMESPACE, service_host
 
 UNLIMITED = 65535
 """Envoy allows 1024 connections per cluster by default. What is bounded here is requests."""
@@ -42,7 +41,7 @@ def _clusters(model: ServedModel) -> Iterator[Document]:
     variants = (False, True) if hashes(model) else (False,)
     for service in services(model):
         for affinity in variants:
-            yield _service_cluster(service, model.max_in_flight, affinity)
+            yield _service_cluster(service, model.upstream, model.max_in_flight, affinity)
     for destination in destinations(model):
         if len(destination.attempts) > 1:
             for affinity in variants:
@@ -54,10 +53,10 @@ def services(model: ServedModel) -> tuple[str, ...]:
     return (model.name,) if model.canary is None else (model.name, model.canary.service)
 
 
-def _service_cluster(service: str, max_in_flight: int, affinity: bool) -> Document:
+def _service_cluster(service: str, upstream: Upstream, max_in_flight: int, affinity: bool) -> Document:
     name = cluster_name(service, affinity)
     endpoint = {
-        "address": socket_address(service_host(service, INFERENCE_NAMESPACE), ENGINE_PORT),
+        "address": socket_address(service_host(service, INFERENCE_NAMESPACE), upstream.port),
         # What the answer's header calls the Service; the address is resolved all the same.
         "hostname": service,
     }
@@ -73,7 +72,7 @@ def _service_cluster(service: str, max_in_flight: int, affinity: bool) -> Docume
         load_assignment={"cluster_name": name, "endpoints": [{"lb_endpoints": [{"endpoint": endpoint}]}]},
         **_balancing(affinity),
         circuit_breakers=_circuit_breakers(max_in_flight),
-        health_checks=[_check()],
+        health_checks=[_check(upstream.check_path)],
         # A replica that leaves is healthy until its end, and gets nothing new once its address is gone.
         ignore_health_on_host_removal=True,
         # A replica that cannot be reached is left out for a few seconds. One that answers 503 because its
@@ -95,7 +94,7 @@ def _service_cluster(service: str, max_in_flight: int, affinity: bool) -> Docume
                 "extensions.upstreams.http.v3.HttpProtocolOptions",
                 explicit_http_config={"http_protocol_options": {}},
                 # Below the engine's own, or a request may go out on a connection that is just being closed.
-                common_http_protocol_options={"idle_timeout": f"{KEEP_ALIVE_SECONDS - 1}s"},
+                common_http_protocol_options={"idle_timeout": f"{upstream.keep_alive_seconds - 1}s"},
             )
         },
         # A stream may be silent for minutes while a long prompt is read; a dead peer is noticed all the same.
@@ -116,7 +115,7 @@ def _balancing(affinity: bool) -> Document:
     return {**chosen, "common_lb_config": {**common, "healthy_panic_threshold": {"value": 1}}}
 
 
-def _check() -> Document:
+def _check(path: str) -> Document:
     """Whether a replica answers at all. One that is stuck draws the traffic: clients give up on it, which
     leaves it the least busy.
 
@@ -131,7 +130,7 @@ def _check() -> Document:
         "unhealthy_threshold": CHECK_FAILURES,
         "healthy_threshold": 1,
         "http_health_check": {
-            "path": "/health",
+            "path": path,
             "method": "HEAD",
             "expected_statuses": [{"start": 100, "end": 600}],
         },

@@ -233,7 +233,7 @@ def _routes_to(
                 # which a replica that does what it is planned for never meets.
                 "timeout": "0s",
                 "idle_timeout": "0s",
-                "retry_policy": destination.retry_policy(model.first_byte_seconds),
+                "retry_policy": destination.retry_policy(model),
             },
         }
 

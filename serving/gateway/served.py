@@ -5,10 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from serving.names import ENGINE_PORT
 from sizing.models.task import Task
 
 TEAM_SHARE_OF_MODEL = 0.8
 """Unless a stack says otherwise: a team that is alone loses little, and the others always find a place."""
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """How the gateway talks to the engine of a model.
+
+    port: of its API. keep_alive_seconds: after which the engine closes an idle connection. check_path: a path
+    whose HEAD costs it nothing, whatever it answers. full_status: what it answers when its queue is full.
+    """
+
+    port: int = ENGINE_PORT
+    keep_alive_seconds: int = 5
+    check_path: str = "/health"
+    full_status: int = 503
 
 
 @dataclass(frozen=True)
@@ -33,6 +48,7 @@ class ServedModel:
     team_share: part of these that one team may hold.
     max_model_len: tokens of prompt and reply together, which clients size their context by.
     root: what is served, a Hugging Face id. adapter_roots: the same of its adapters, by name.
+    upstream: how its engine is talked to.
     """
 
     name: str
@@ -48,6 +64,7 @@ class ServedModel:
     max_model_len: int | None = None
     root: str | None = None
     adapter_roots: Mapping[str, str] = field(default_factory=dict[str, str])
+    upstream: Upstream = field(default_factory=Upstream)
 
 
 def engine_names(model: ServedModel, models: Iterable[ServedModel]) -> Sequence[str]:

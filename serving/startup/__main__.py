@@ -15,7 +15,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from serving.names import COMPONENT_LABEL, INFERENCE_NAMESPACE, NAME_LABEL
+from serving.engines import engine_of
+from serving.engines.engine import StartLog
+from serving.names import COMPONENT_LABEL, ENGINE_LABEL, INFERENCE_NAMESPACE, NAME_LABEL
 from serving.startup.stages import ENGINE_CONTAINER, StartUp, start_up, until_started
 
 LOG_LINES = 20_000
@@ -64,7 +66,12 @@ def start_ups(model: str | None) -> list[StartUp]:
     pods = _items("get", "pods", "-l", chosen)
     events = _items("get", "events", "--field-selector", "reason=Pulled")
     ordered = sorted(pods, key=lambda pod: pod["metadata"]["creationTimestamp"])
-    return [start_up(pod, events, _log(pod["metadata"]["name"])) for pod in ordered]
+    return [_start_up(pod, events) for pod in ordered]
+
+
+def _start_up(pod: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> StartUp:
+    told = engine_of(pod["metadata"]["labels"][ENGINE_LABEL]).start_log
+    return start_up(pod, events, _log(pod["metadata"]["name"], told), told)
 
 
 def show(found: Sequence[StartUp], console: Console) -> None:
@@ -96,12 +103,12 @@ def _items(*arguments: str) -> list[Mapping[str, Any]]:
     return json.loads(_kubectl(*arguments, "-o", "json"))["items"]
 
 
-def _log(pod: str) -> list[str]:
+def _log(pod: str, told: StartLog) -> list[str]:
     """The engine's log until it was up; empty while it has none. The rest, its requests, is not fetched."""
     command = ["kubectl", "-n", INFERENCE_NAMESPACE, "logs", pod, "-c", ENGINE_CONTAINER]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout is not None
-        lines = until_started(process.stdout, LOG_LINES)
+        lines = until_started(process.stdout, LOG_LINES, told)
         process.terminate()
     return lines
 

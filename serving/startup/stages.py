@@ -11,20 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from serving.engines.engine import StartLog
 from serving.names import NAME_LABEL
 
 ENGINE_CONTAINER = "engine"
-
-STARTED = re.compile(r"Started server process")
-"""Uvicorn's first line: the engine is up, and what follows are requests."""
-
-WEIGHTS = re.compile(r"Loading weights took ([\d.]+) seconds")
-COMPILED = re.compile(
-    r"torch\.compile(?: and initial profiling/warmup run together)? took ([\d.]+) s in total"
-)
-FROM_CACHE = re.compile(r"Directly load (?:AOT compilation|the compiled graph)")
-CAPTURED = re.compile(r"Graph capturing finished in ([\d.]+) secs")
-"""vLLM 0.32: default_loader.py, compilation/monitor.py, compilation/decorators.py, worker/model_runner.py."""
 
 _PULLED = re.compile(r"Successfully pulled image .* in (?P<duration>[\dhmsµ.]+)")
 _PRESENT = re.compile(r"already present on machine")
@@ -57,8 +47,11 @@ class StartUp:
     restarts: int
 
 
-def start_up(pod: Mapping[str, Any], events: Iterable[Mapping[str, Any]], log: Sequence[str]) -> StartUp:
-    """The stages of a pod of an engine. events: those of its namespace. log: lines of its engine."""
+def start_up(
+    pod: Mapping[str, Any], events: Iterable[Mapping[str, Any]], log: Sequence[str], told: StartLog
+) -> StartUp:
+    """The stages of a pod of an engine. events: those of its namespace. log: lines of its engine. told: how
+    that engine tells its stages."""
     metadata, status = pod["metadata"], pod.get("status", {})
     created = _time(metadata["creationTimestamp"])
     scheduled, ready = _since(status, "PodScheduled"), _since(status, "Ready")
@@ -66,7 +59,9 @@ def start_up(pod: Mapping[str, Any], events: Iterable[Mapping[str, Any]], log: S
         (item for item in status.get("containerStatuses", []) if item["name"] == ENGINE_CONTAINER), {}
     )
     started = _time(container.get("state", {}).get("running", {}).get("startedAt"))
-    loading, compiling, capturing = (_longest(pattern, log) for pattern in (WEIGHTS, COMPILED, CAPTURED))
+    loading, compiling, capturing = (
+        _longest(pattern, log) for pattern in (told.weights, told.compiled, told.captured)
+    )
     said = sum(seconds for seconds in (loading, compiling, capturing) if seconds is not None)
     running = _between(started, ready)
     return StartUp(
@@ -81,17 +76,17 @@ def start_up(pod: Mapping[str, Any], events: Iterable[Mapping[str, Any]], log: S
         # Whole seconds against fractions: it may come out just below zero.
         remaining=None if running is None else max(0.0, running - said),
         ready=_between(created, ready),
-        from_cache=any(FROM_CACHE.search(line) for line in log),
+        from_cache=told.from_cache is not None and any(told.from_cache.search(line) for line in log),
         restarts=container.get("restartCount", 0),
     )
 
 
-def until_started(lines: Iterable[str], limit: int) -> list[str]:
+def until_started(lines: Iterable[str], limit: int, told: StartLog) -> list[str]:
     """The lines of a log up to the end of the start, `limit` at most."""
     found: list[str] = []
     for line in lines:
         found.append(line)
-        if STARTED.search(line) or len(found) >= limit:
+        if told.started.search(line) or len(found) >= limit:
             break
     return found
 
@@ -113,8 +108,10 @@ def _pulling(uid: str, events: Iterable[Mapping[str, Any]]) -> float | None:
     return None
 
 
-def _longest(pattern: re.Pattern[str], log: Iterable[str]) -> float | None:
+def _longest(pattern: re.Pattern[str] | None, log: Iterable[str]) -> float | None:
     """Several workers each say it; the start waits for the slowest."""
+    if pattern is None:
+        return None
     found = [float(match[1]) for line in log if (match := pattern.search(line))]
     return max(found, default=None)
 

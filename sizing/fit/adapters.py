@@ -52,12 +52,12 @@ class AdapterSlots:
         return f"{self.slots} adapter{'s' if self.slots > 1 else ''} of rank {self.rank}"
 
 
-def slots_for(ranks: Sequence[int]) -> AdapterSlots | None:
-    """A slot for each of these adapters, at the smallest rank that vLLM allocates in which all fit."""
+def slots_for(ranks: Sequence[int], allocated: Sequence[int]) -> AdapterSlots | None:
+    """A slot for each of these adapters, at the smallest rank that the engine allocates and all fit."""
     if not ranks:
         return None
     # Each may be in a step together with all others: else one waits until the requests of another end.
-    return AdapterSlots(len(ranks), min(rank for rank in LORA_RANKS if rank >= max(ranks)))
+    return AdapterSlots(len(ranks), min(rank for rank in allocated if rank >= max(ranks)))
 
 
 def refusals(architecture: Architecture) -> Iterable[str]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
+from serving.engines import ENGINES
 from stacks.config.chat import Reasoning, TemplateArguments, ToolCalls
 from stacks.config.effect import NoEffectYet
 from stacks.config.section import NAME_RULE, Fraction, Name, Seconds, Section
@@ -79,6 +81,18 @@ class ExpectedLoad(Section, frozen=True):
     )
 
 
+def _known_engine(name: str) -> str:
+    if name not in ENGINES:
+        expected = ", ".join(f"'{known}'" for known in ENGINES)
+        raise PydanticCustomError("literal_error", "Input should be {expected}", {"expected": expected})
+    return name
+
+
+EngineName = Annotated[
+    str, AfterValidator(_known_engine), WithJsonSchema({"enum": sorted(ENGINES), "type": "string"})
+]
+
+
 Revision = Annotated[
     str,
     Field(
@@ -132,7 +146,7 @@ class Model(Section, frozen=True):
     """One model behind the gateway."""
 
     name: Name = Field(description=f"what clients send as `model`, and the Kubernetes name; {NAME_RULE}")
-    engine: Literal["vllm"] = Field(description="inference engine")
+    engine: EngineName = Field(description="inference engine")
     model: str = Field(description="Hugging Face id, a row of sizing/models/data/models.yaml")
     revision: Revision | None = None
     task: Literal["generate", "embed", "rerank"] = Field(

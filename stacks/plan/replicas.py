@@ -26,6 +26,7 @@ def replica(sized: Sized, pool: NodePool, served_names: Sequence[str]) -> Replic
     model = sized.section
     return Replica(
         name=model.name,
+        engine=model.engine,
         served_names=tuple(served_names),
         task=model.task,
         model=sized.facts,

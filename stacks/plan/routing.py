@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from math import ceil
 
+from serving.engines import engine_of
 from serving.gateway.served import CanaryRoute, ServedModel, engine_names
 from stacks.config import Gateway
 from stacks.plan.canary import canary_name
@@ -40,6 +41,7 @@ def served_model(sized: Sized, gateway: Gateway) -> ServedModel:
         max_model_len=model.max_model_len,
         root=model.model,
         adapter_roots={adapter.name: adapter.source for adapter in model.adapters},
+        upstream=engine_of(model.engine).upstream,
     )
 
 

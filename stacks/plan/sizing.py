@@ -7,10 +7,11 @@ from math import ceil
 from pathlib import Path
 
 from infra.scheduling import machine_share
+from serving.engines import engine_of
 from sizing.capacity.batch import ReplicaCapacity, Requests, replica_capacity
 from sizing.capacity.pooling import Calls, answering_capacity
 from sizing.fit import Fit, FitRequest, TypicalRequest, fit
-from sizing.fit.adapters import slots_for
+from sizing.fit.adapters import AdapterSlots, slots_for
 from sizing.fit.advice import Alternative, cheapest_alternative
 from sizing.hardware.accelerators import Accelerator, accelerator
 from sizing.hardware.machines import Machine
@@ -124,8 +125,12 @@ def capacity_of(model: Model, facts: ModelFacts, gpu: Accelerator) -> ReplicaCap
             itl_seconds=between,
         ),
         max_num_seqs=model.max_num_seqs,
-        adapters=slots_for([adapter.rank for adapter in model.adapters]),
+        adapters=_slots(model),
     )
+
+
+def _slots(model: Model) -> AdapterSlots | None:
+    return slots_for([adapter.rank for adapter in model.adapters], engine_of(model.engine).adapter_ranks)
 
 
 def fit_of(model: Model, facts: ModelFacts, machine: Machine) -> Fit:
@@ -153,11 +158,11 @@ def _fit_request(model: Model, facts: ModelFacts, machine: Machine) -> FitReques
     return FitRequest(
         model=facts,
         accelerator=accelerator(machine.accelerator),
-        engine=model.engine,
+        engine=engine_of(model.engine).memory,
         tensor_parallel=model.tensor_parallel,
         max_model_len=model.max_model_len,
         quantization=model.quantization,
-        adapters=slots_for([adapter.rank for adapter in model.adapters]),
+        adapters=_slots(model),
         gpu_memory_utilization=model.gpu_memory_utilization,
         max_num_seqs=model.max_num_seqs,
         typical_request=TypicalRequest(

@@ -9,7 +9,7 @@ import pulumi
 
 from dashboards.rules import engine_series, rule_group
 from infra.cluster import Cluster
-from serving.engines import vllm
+from serving.engines import engine_of
 from serving.gateway.authentication import Authentication
 from serving.gateway.gateway import Gateway, GatewayArgs
 from serving.gateway.memory import MIB
@@ -107,7 +107,11 @@ def _configuration(
                 "gateway": {"tokens": {"public_keys"}},
             }
         ),
-        *(argument for model in plan.models for argument in vllm.arguments(model.replica)),
+        *(
+            argument
+            for model in plan.models
+            for argument in engine_of(model.replica.engine).arguments(model.replica)
+        ),
         *(json.dumps(rule_group(model.recorded, interval_seconds)) for model in plan.models),
         *(pinned.reference for pinned in IMAGES.values()),
         *(text for files in gateway_files.values() for text in files.values()),

@@ -8,8 +8,9 @@ from prometheus_client import CollectorRegistry
 
 from dashboards.rules import engine_series, pool_rule_group, recording_rules, rule_group
 from local.engine.metrics import EngineMetrics
+from serving.engines import ENGINES, engine_of
 from serving.gateway.arrivals import ARRIVALS_METRIC
-from serving.signals import ENGINES, SIGNALS, WAKE, engine_metrics, series, signal
+from serving.signals import SIGNALS, WAKE, series, signal
 from sizing.choices import UnknownNameError
 from tests.dashboards.scaled_models import scaled_model
 from tests.local.engine.conftest import quick_engine
@@ -119,7 +120,7 @@ def test_every_engine_declares_everything(exposed: set[str]):
     for engine in ENGINES:
         for selector in engine_series(scaled_model(engine=engine)):
             assert names(selector) <= exposed
-    assert engine_metrics("vllm").own_label == "engine"
+    assert engine_of("vllm").metrics.own_label == "engine"
 
 
 def test_every_signal_says_its_unit_and_meaning():

@@ -79,6 +79,7 @@ def small_replica(**changes: Any) -> Replica:
     """Qwen3-8B on one L4, with some fields changed."""
     base = Replica(
         name="chat",
+        engine="vllm",
         served_names=("chat",),
         task="generate",
         model=model("Qwen/Qwen3-8B"),

@@ -6,7 +6,7 @@ import pytest
 
 from infra.karpenter import NodeClass, node_pools
 from infra.scheduling import NodePool
-from serving.engines.vllm import startup_seconds
+from serving.engines.vllm import VLLM, startup_seconds
 from serving.replica import Replica
 from serving.workload import ModelServerArgs, deployment_spec
 from tests.serving.contracts import cluster_contract, large_replica, node_pool, small_replica
@@ -62,7 +62,7 @@ def test_the_selector_holds_only_what_never_changes_and_finds_the_pods():
 
 def test_the_pod_has_time_to_leave():
     replica = small_replica(drain_seconds=300)
-    assert spec(replica).template.spec.termination_grace_period_seconds == replica.termination_grace_seconds
+    assert spec(replica).template.spec.termination_grace_period_seconds == VLLM.grace_seconds(replica)
 
 
 def test_service_variables_stay_out():

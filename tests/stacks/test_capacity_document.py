@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from infra.priority import ENGINE_PRIORITY, PLACEHOLDER_PRIORITY
+from serving.engines.vllm import EXIT_SECONDS
 from serving.gateway.errors import WAKE_RETRY_AFTER_SECONDS
-from serving.replica import PRE_STOP_SECONDS, SHUTDOWN_MARGIN_SECONDS
+from serving.replica import PRE_STOP_SECONDS
 from sizing.hardware.machines import machine
 
 HOURS_PER_MONTH = 730
@@ -37,6 +38,6 @@ def test_one_spare_machine_a_month():
 def test_waits_and_priorities():
     assert f"`Retry-After: {WAKE_RETRY_AFTER_SECONDS}`" in TEXT
     assert f"still sends to it | {PRE_STOP_SECONDS} |" in TEXT
-    assert f"it closes | {SHUTDOWN_MARGIN_SECONDS} |" in TEXT
+    assert f"it closes | {EXIT_SECONDS} |" in TEXT
     assert f"at priority {PLACEHOLDER_PRIORITY}" in TEXT
     assert f"(priority {ENGINE_PRIORITY})" in TEXT

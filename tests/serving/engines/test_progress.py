@@ -16,9 +16,10 @@ from typing import Any
 
 import pytest
 
-from serving.engines.vllm import IDLE_SECONDS, LEAST_REQUEST, container
+from serving.container import container
+from serving.engines.vllm import EXIT_SECONDS, IDLE_SECONDS, LEAST_REQUEST
 from serving.names import ENGINE_PORT
-from serving.replica import PRE_STOP_SECONDS, SHUTDOWN_MARGIN_SECONDS
+from serving.replica import PRE_STOP_SECONDS
 from sizing.models.task import Task
 from tests.listening import listening
 from tests.serving.contracts import small_replica
@@ -202,4 +203,4 @@ def test_a_state_that_cannot_be_read_is_begun_anew(tmp_path: Path):
 def test_a_stuck_engine_gets_no_time_to_drain():
     rendered: Any = container(small_replica(drain_seconds=600))
     grace = rendered.liveness_probe.termination_grace_period_seconds
-    assert grace == PRE_STOP_SECONDS + SHUTDOWN_MARGIN_SECONDS
+    assert grace == PRE_STOP_SECONDS + EXIT_SECONDS

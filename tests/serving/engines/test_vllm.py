@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from local.engine.flags import parse
 from local.engine.pooling_settings import pooling_settings
+from serving.container import compiled_claim, volumes
+from serving.container import container as container_of
 from serving.engines import vllm
 from serving.images.pinned import image
 from serving.replica import PRE_STOP_SECONDS, Replica
@@ -106,11 +108,9 @@ def test_defaults_stay_where_they_have_the_edge():
 
 @pytest.mark.parametrize("replica", [small_replica(), large_replica()], ids=["small", "large"])
 def test_every_cache_is_on_a_writable_volume(replica: Replica):
-    container: Any = vllm.container(replica)
+    container: Any = container_of(replica)
     mounts = [mount.mount_path for mount in container.volume_mounts]
-    assert {mount.name for mount in container.volume_mounts} == {
-        volume.name for volume in vllm.volumes(replica)
-    }
+    assert {mount.name for mount in container.volume_mounts} == {volume.name for volume in volumes(replica)}
     folders = [item.value for item in container.env if item.value.startswith("/")]
     assert len(folders) == 7
     assert all(any(folder.startswith(f"{mount}/") for mount in mounts) for folder in folders)
@@ -119,16 +119,16 @@ def test_every_cache_is_on_a_writable_volume(replica: Replica):
 
 def test_shared_memory_for_tensor_parallel_only_and_inside_the_memory_limit():
     names = ["weights", "compiled", "scratch", "tmp"]
-    assert [volume.name for volume in vllm.volumes(small_replica())] == names
+    assert [volume.name for volume in volumes(small_replica())] == names
     replica = large_replica()
-    volume: Any = vllm.volumes(replica)[4]
+    volume: Any = volumes(replica)[4]
     assert volume.empty_dir.medium == "Memory"
     assert volume.empty_dir.size_limit == "4Gi"
     assert replica.share.memory_mib > 4 * 1024
 
 
 def test_gpus_memory_and_disk_are_guaranteed_and_cpu_is_not_throttled():
-    resources: Any = vllm.container(large_replica()).resources
+    resources: Any = container_of(large_replica()).resources
     assert resources.limits.items() <= resources.requests.items()
     assert resources.limits["nvidia.com/gpu"] == "2"
     assert "cpu" in resources.requests
@@ -136,15 +136,15 @@ def test_gpus_memory_and_disk_are_guaranteed_and_cpu_is_not_throttled():
 
 
 def test_the_node_keeps_scratch_files_only():
-    resources: Any = vllm.container(large_replica()).resources
+    resources: Any = container_of(large_replica()).resources
     assert resources.limits["ephemeral-storage"] == "6Gi"
 
 
 def test_what_is_compiled_is_shared_by_the_replicas_of_one_deployment_and_version_only():
     version = image("vllm").tag
-    assert vllm.compiled_claim(small_replica()) == f"compiled-chat-{version}"
-    assert vllm.compiled_claim(small_replica(name="chat-canary")) == f"compiled-chat-canary-{version}"
-    found = {volume.name: volume for volume in vllm.volumes(small_replica())}
+    assert compiled_claim(small_replica()) == f"compiled-chat-{version}"
+    assert compiled_claim(small_replica(name="chat-canary")) == f"compiled-chat-canary-{version}"
+    found = {volume.name: volume for volume in volumes(small_replica())}
     compiled: Any = found["compiled"].persistent_volume_claim
     assert compiled.claim_name == f"compiled-chat-{version}"
     assert not compiled.read_only
@@ -153,7 +153,7 @@ def test_what_is_compiled_is_shared_by_the_replicas_of_one_deployment_and_versio
 @given(model=st.sampled_from(sorted(MODELS)))
 def test_the_startup_probe_waits_for_a_cold_start(model: str):
     replica = small_replica(model=MODELS[model])
-    probe: Any = vllm.container(replica).startup_probe
+    probe: Any = container_of(replica).startup_probe
     budget = probe.period_seconds * probe.failure_threshold
     assert budget >= vllm.startup_seconds(replica)
     # 100 MiB/s and the start of a small model on a small GPU, twice.
@@ -163,15 +163,15 @@ def test_the_startup_probe_waits_for_a_cold_start(model: str):
 @given(drain=st.integers(1, 3600))
 def test_the_kill_comes_after_pre_stop_and_shutdown(drain: int):
     replica = small_replica(drain_seconds=drain)
-    container: Any = vllm.container(replica)
+    container: Any = container_of(replica)
     assert container.lifecycle.pre_stop.sleep.seconds == PRE_STOP_SECONDS
     assert flags(replica)["--shutdown-timeout"] == str(drain)
     # What the drain did not end, nobody waits for longer than this.
-    assert PRE_STOP_SECONDS + drain < replica.termination_grace_seconds <= PRE_STOP_SECONDS + drain + 5
+    assert PRE_STOP_SECONDS + drain < vllm.VLLM.grace_seconds(replica) <= PRE_STOP_SECONDS + drain + 5
 
 
 def test_probes_ask_the_engines_port():
-    container: Any = vllm.container(small_replica())
+    container: Any = container_of(small_replica())
     (port,) = container.ports
     assert container.startup_probe.http_get.port == port.name
     assert container.startup_probe.http_get.path == "/health"
@@ -183,7 +183,7 @@ def test_probes_ask_the_engines_port():
 
 
 def test_the_image_is_pinned_to_a_version_without_known_holes():
-    assert vllm.container(small_replica()).image == image("vllm").reference
+    assert container_of(small_replica()).image == image("vllm").reference
     major, minor, patch = image("vllm").tag.removeprefix("v").split(".")
     assert (int(major), int(minor), int(patch)) >= (0, 32, 0)
 

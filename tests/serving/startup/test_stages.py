@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from local.engine.start import start_stages
+from serving.engines.vllm import VLLM
 from serving.startup.__main__ import show
 from serving.startup.stages import seconds_of, start_up, until_started
 from tests.local.engine.conftest import quick_engine
@@ -58,7 +59,7 @@ PULLED = pulled('Successfully pulled image "vllm/vllm-openai:v0.32.0" in 37.4s (
 
 
 def test_every_stage_of_a_start_in_a_cloud():
-    found = start_up(POD, [pulled("other", uid="u2"), PULLED], LOG)
+    found = start_up(POD, [pulled("other", uid="u2"), PULLED], LOG, VLLM.start_log)
     assert found.model == "chat"
     assert (found.scheduling, found.pulling, found.preparing) == (100, 37.4, 40)
     # The slower of the two workers is what the start waits for.
@@ -72,18 +73,18 @@ def test_every_stage_of_a_start_in_a_cloud():
 
 def test_what_has_not_happened_is_not_known():
     waiting = {"metadata": POD["metadata"], "status": {}}
-    found = start_up(waiting, [], [])
+    found = start_up(waiting, [], [], VLLM.start_log)
     assert (found.scheduling, found.preparing, found.loading, found.remaining, found.ready) == (None,) * 5
 
 
 def test_a_node_that_has_the_image():
     message = 'Container image "vllm/vllm-openai:v0.32.0" already present on machine'
-    assert start_up(POD, [pulled(message)], LOG).pulling == 0
+    assert start_up(POD, [pulled(message)], LOG, VLLM.start_log).pulling == 0
 
 
 def test_code_from_the_cache_is_marked():
     line = "INFO [decorators.py:320] Directly load AOT compilation from path /compiled/vllm/x"
-    found = start_up(POD, [PULLED], [*LOG, line])
+    found = start_up(POD, [PULLED], [*LOG, line], VLLM.start_log)
     assert found.from_cache
     text = io.StringIO()
     show([found], Console(file=text, width=200))
@@ -98,14 +99,14 @@ def test_durations_as_go_writes_them(text: str, seconds: float):
 
 
 def test_requests_are_no_part_of_the_start():
-    assert until_started(LOG, 1000)[-1].endswith("Started server process [1]")
-    assert len(until_started(LOG, 3)) == 3
+    assert until_started(LOG, 1000, VLLM.start_log)[-1].endswith("Started server process [1]")
+    assert len(until_started(LOG, 3, VLLM.start_log)) == 3
 
 
 def test_the_emulators_log_is_understood():
     engine, _ = quick_engine()
     log = [stage.line.format(seconds=stage.seconds) for stage in start_stages(engine, compiled=False)]
-    found = start_up(POD, [], log)
+    found = start_up(POD, [], log, VLLM.start_log)
     assert found.loading == pytest.approx(30.5, abs=0.1)
     assert found.compiling == pytest.approx(39.6, abs=0.1)
     assert found.capturing == pytest.approx(6.5, abs=0.6)

@@ -120,7 +120,7 @@ def test_weights_of_a_log_include_it():
 def test_there_is_a_slot_for_each_at_a_rank_that_holds_the_largest(
     ranks: list[int], slots: tuple[int, int] | None
 ):
-    assert slots_for(ranks) == (None if slots is None else AdapterSlots(*slots))
+    assert slots_for(ranks, LORA_RANKS) == (None if slots is None else AdapterSlots(*slots))
 
 
 def test_a_refusal_names_adapters_where_they_are_the_cause():
