@@ -58,17 +58,6 @@ class Entrance:
 
 
 @dataclass(frozen=True)
-class InferenceGateway:
-    """A Gateway of the Gateway API that sends requests to InferencePools (inference.networking.k8s.io/v1).
-
-    name, namespace: what an HTTPRoute names as its parent. docs/routing.md says what has to be built on it.
-    """
-
-    name: str
-    namespace: str
-
-
-@dataclass(frozen=True)
 class Pods:
     """Pods with all of these labels. namespace: theirs; None is every namespace."""
 
@@ -142,10 +131,8 @@ class Cluster:
     weights_storage: where the weights of models are kept.
     surroundings: what workloads may reach, and from where they are reached.
     requirements: resources that workloads need before them, and that outlive them.
-    inference_gateway: one that the cluster already has; None where `gateway.backend` can only be envoy.
     """
 
-    name: str
     provider: k8s.Provider
     kubernetes: KubernetesVersion | None
     make_pool: Callable[[NodePool], tuple[pulumi.Resource, ...]]
@@ -155,4 +142,3 @@ class Cluster:
     weights_storage: WeightsStorage
     surroundings: Surroundings
     requirements: tuple[pulumi.Resource, ...]
-    inference_gateway: InferenceGateway | None = None

@@ -181,7 +181,6 @@ class LocalCluster(pulumi.ComponentResource):
             )
 
         self.cluster = Cluster(
-            name=name,
             provider=provider,
             kubernetes=LOCAL_RELEASE,
             make_pool=make_pool,

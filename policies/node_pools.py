@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from pydantic import BaseModel, TypeAdapter
+
 from policies.objects import KubernetesObject, Resource, kubernetes_objects
 from policies.pods import Pod
 from policies.properties import Section
+from policies.stack_configuration import section
 from sizing.hardware.machines import SHAPES, MachineShape
 from sizing.labels import ACCELERATOR_LABEL, GPU_RESOURCE, NODE_POOL_LABEL
 
@@ -101,6 +104,13 @@ def node_pools(resources: Iterable[Resource]) -> list[NodePool]:
     return [NodePool(owner) for owner in kubernetes_objects(karpenter, ("NodePool",))]
 
 
+class StackPool(BaseModel):
+    """An entry of `node_pools` of a stack file, as far as the rules need it."""
+
+    name: str
+    machine_types: tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class Reach:
     """Where a pod can be put. pools: registered ones. machines: types with a row in our tables."""
@@ -128,7 +138,7 @@ def reach(pod: Pod, pools: Sequence[NodePool]) -> Reach:
                 if _matches(machine, _choices_of_machine(wanted, pool.labels()))
             ]
         else:
-            machines = list(machines_of(wanted)) if _machine_choices(wanted) else []
+            machines = machines_of(wanted) if _machine_choices(wanted) else _of_stack_file(wanted)
         found_machines.update({machine.name: machine for machine in machines})
     return Reach(tuple(found_pools.values()), tuple(found_machines.values()))
 
@@ -151,6 +161,14 @@ def machines_of(wanted: Choices) -> tuple[MachineShape, ...]:
     """Machine types whose own labels do not contradict `wanted`."""
     choices = _machine_choices(wanted)
     return tuple(machine for machine in SHAPES.values() if _matches(machine, choices))
+
+
+def _of_stack_file(wanted: Choices) -> tuple[MachineShape, ...]:
+    """Machine types of a pool that Karpenter does not fill: of that, only the stack file says what it is."""
+    names = wanted.get(NODE_POOL_LABEL, frozenset())
+    pools = section("node_pools", TypeAdapter(tuple[StackPool, ...])) or ()
+    kinds = [kind for pool in pools if pool.name in names for kind in pool.machine_types]
+    return tuple(SHAPES[kind] for kind in kinds if kind in SHAPES)
 
 
 def _choices(requirements: Iterable[Section]) -> dict[str, frozenset[str]]:

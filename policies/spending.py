@@ -6,17 +6,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from math import floor
-from typing import Literal, TypeVar
+from typing import Literal
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter
 
 from policies.node_pools import NodePool
 from policies.stack_configuration import section
 from sizing.cost import HOURS_PER_MONTH, machine_usd
 from sizing.hardware.machines import MACHINES, SYSTEM_MACHINES, Machine, SystemMachine
 from sizing.labels import GPU_RESOURCE
-
-T = TypeVar("T")
 
 CAPACITY_TYPE = "karpenter.sh/capacity-type"
 
@@ -75,23 +73,13 @@ class UnboundedError(ValueError):
 
 def stack_budget() -> StackBudget | None:
     """The budget in the configuration of the stack; None if it has none, or another program's."""
-    return _configured("budget", TypeAdapter(StackBudget))
+    return section("budget", TypeAdapter(StackBudget))
 
 
 def stack_prices() -> Mapping[str, StackPrice]:
     """Prices in the configuration of the stack, by machine type."""
-    found = _configured("price_overrides", TypeAdapter(list[StackPrice]))
+    found = section("price_overrides", TypeAdapter(list[StackPrice]))
     return {} if found is None else {price.machine_type: price for price in found}
-
-
-def _configured(key: str, kind: TypeAdapter[T]) -> T | None:
-    value = section(key)
-    if value is None:
-        return None
-    try:
-        return kind.validate_json(value)
-    except ValidationError:
-        return None
 
 
 def prices() -> Mapping[str, PricedMachine]:

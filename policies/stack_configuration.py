@@ -7,9 +7,12 @@ else.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from pulumi_policy import policy as sdk
+from pydantic import TypeAdapter, ValidationError
+
+T = TypeVar("T")
 
 _sections: dict[str, str] = {}
 
@@ -23,9 +26,12 @@ def remember(project: str, values: Mapping[str, str]) -> None:
     )
 
 
-def section(key: str) -> str | None:
-    """The section of the project's own configuration, as JSON; None if the stack has none."""
-    return _sections.get(key)
+def section(key: str, kind: TypeAdapter[T]) -> T | None:
+    """The section of the project's own configuration; None if the stack has none, or another program's."""
+    try:
+        return kind.validate_json(_sections[key]) if key in _sections else None
+    except ValidationError:
+        return None
 
 
 def receive_from_engine() -> None:

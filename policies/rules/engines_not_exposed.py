@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 
 from pulumi_policy import EnforcementLevel, Severity
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
 from policies.engine_commands import runs_engine
 from policies.objects import KubernetesObject, Resource, kubernetes_objects
@@ -54,12 +53,8 @@ def judge(resources: Sequence[Resource], settings: Sec001Settings, report: Repor
 
 def gateway_is_public() -> bool:
     """Whether the stack's configuration opens the gateway to the internet."""
-    text = section("gateway")
-    try:
-        found = json.loads(text) if text else None
-    except ValueError:
-        return False
-    return isinstance(found, dict) and found.get("public") is not None
+    found = section("gateway", TypeAdapter(dict[str, object]))
+    return found is not None and found.get("public") is not None
 
 
 def _entrance(service: KubernetesObject) -> str | None:

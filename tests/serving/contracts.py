@@ -42,7 +42,6 @@ def cluster_contract() -> Cluster:
     # The provider is never touched by a pure function.
     provider: Any = None
     return Cluster(
-        name="test",
         provider=provider,
         kubernetes=KubernetesVersion(1, 36),
         make_pool=lambda pool: (),

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from policies.rules.model_fits_gpu_memory import RULE
 from tests.policies.judging import UNKNOWN, changed, golden, judge, with_argument, without_argument
+
+Configure = Callable[[str, object], None]
 
 CHAT, L4 = golden("deployment-chat"), golden("nodepool-l4")
 LARGE, RTX = golden("deployment-chat-large"), golden("nodepool-rtx-pro-6000")
@@ -53,6 +57,35 @@ def test_a_plain_deployment_is_judged_by_its_own_labels():
     selected = changed(LARGE, f"{POD}.nodeSelector", {"cloud.google.com/gke-accelerator": "nvidia-l4"})
     (violation,) = judge(RULE, selected).violations
     assert "does not fit on 2 x nvidia-l4" in violation
+
+
+@pytest.mark.parametrize(("machine", "fits"), [("g2-standard-8", True), ("g4dn.xlarge", False)])
+def test_a_pool_that_karpenter_does_not_fill_is_what_the_stack_file_says(
+    configure: Configure, machine: str, fits: bool
+):
+    configure("node_pools", [{"name": "l4", "machine_types": [machine], "max_nodes": 2}])
+    assert (judge(RULE, CHAT).violations == []) is fits
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        "l4",
+        {"l4": "g2-standard-8"},
+        [{"name": "l4"}],
+        [{"name": "l4", "machine_types": ["none.such"]}],
+        [{"name": "other", "machine_types": ["g2-standard-8"]}],
+    ],
+)
+def test_a_pool_that_nothing_describes(configure: Configure, section: object):
+    configure("node_pools", section)
+    (violation,) = judge(RULE, CHAT).violations
+    assert "leads to no kind of GPU" in violation
+
+
+def test_a_registered_pool_counts_before_the_stack_file(configure: Configure):
+    configure("node_pools", [{"name": "l4", "machine_types": ["g4dn.xlarge"]}])
+    assert judge(RULE, CHAT, L4).violations == []
 
 
 def test_staged_weights_are_the_model_that_the_pod_names():

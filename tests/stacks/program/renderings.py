@@ -64,7 +64,6 @@ def full_cluster() -> Cluster:
     node_class = NodeClass("karpenter.k8s.aws", "EC2NodeClass", "gpu")
     return replace(
         described,
-        name="everything",
         provider=provider,
         make_pool=lambda pool: (
             KarpenterNodePool(pool.name, KarpenterNodePoolArgs(provider, pool, node_class)),

@@ -29,10 +29,11 @@ from infra.cluster import (
 )
 from infra.karpenter import KarpenterNodePool, KarpenterNodePoolArgs, NodeClass
 from infra.scheduling import GPU_TAINT, NodePool
+from policies.process import Subject, running_pack
 from sizing.hardware.machines import Cloud
 from stacks.config import Capacity, Stack
 from stacks.config.cluster import AnyCluster
-from stacks.load import parse
+from stacks.load import PROJECT, parse
 from stacks.plan import make_plan
 from stacks.program import platform as program
 from stacks.signing_keys import FOLDER_VARIABLE
@@ -40,6 +41,8 @@ from stacks.validate import check
 from tests.recording import Recording, Registered, record, stack_outputs
 from tests.stacks.environments import local_values, with_files
 from tests.stacks.signing import write_keys
+
+PROMETHEUS = {"app.kubernetes.io/name": "prometheus"}
 
 
 class RackSection(AnyCluster, frozen=True):
@@ -69,7 +72,6 @@ def rack_cluster() -> Cluster:
         return (_object("Rack", pool.name, spec, provider, image),)
 
     return Cluster(
-        name="rack",
         provider=provider,
         kubernetes=None,
         make_pool=make_pool,
@@ -82,7 +84,7 @@ def rack_cluster() -> Cluster:
         surroundings=Surroundings(
             clients=(Addresses(("172.20.0.0/16",)),),
             dns=(Pods("names", {"app": "resolver"}),),
-            prometheus=Endpoint(Pods("observability", {"app": "metrics"}), 8443),
+            prometheus=Endpoint(Pods("observability", PROMETHEUS), 8443),
             stores=(Endpoint(Addresses(("172.21.0.9/32",)), 443),),
             identities=(),
         ),
@@ -270,7 +272,7 @@ def test_weights_come_from_its_mirror_onto_its_storage(racks: Recording):
             "from",
             {
                 "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "observability"}},
-                "podSelector": {"matchLabels": {"app": "metrics"}},
+                "podSelector": {"matchLabels": PROMETHEUS},
             },
             8000,
         ),
@@ -292,6 +294,13 @@ def test_network_policies_lead_to_its_surroundings(
     (rule,) = racks.one("NetworkPolicy", policy).inputs["spec"][direction]
     assert rule[end] == [peer]
     assert {entry["port"] for entry in rule["ports"]} == {port}
+
+
+def test_the_policy_pack_has_nothing_against_it(tmp_path: Path, racks: Recording):
+    subjects = [Subject(item.type, item.name, item.urn, item.parent, item.inputs) for item in racks]
+    pools = [pool.model_dump(mode="json") for pool in on_racks(tmp_path, rack_values()).node_pools]
+    with running_pack({f"{PROJECT}:node_pools": json.dumps(pools)}, stack="test", project=PROJECT) as pack:
+        assert [finding for finding in pack.judge(subjects) if finding.level == "mandatory"] == []
 
 
 def test_a_cluster_whose_nodes_are_there_already_makes_no_pools(tmp_path: Path, racks: Recording):
