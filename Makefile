@@ -11,7 +11,8 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help toolchain up status startup down env key token plan plan-diff check policy-pack load chaos cases gateway-bench \
-  gateway-cost affinity-bench fuzz test test-unit test-vllm bench lint lock golden openapi schema pin-images refresh-prices
+  gateway-cost affinity-bench fuzz test test-unit test-vllm bench lint lock golden openapi schema pin-images \
+  test-without-local refresh-prices
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -106,6 +107,9 @@ test: lint toolchain ## everything, on a real control plane of its own
 
 test-unit: $(VENV)/all.stamp ## no cluster and no load: what to run while writing
 	@$(BIN)/python -m pytest -m "not cluster and not traffic" --numprocesses logical --dist worksteal
+
+test-without-local: $(VENV)/all.stamp ## opt-in, 6 minutes: all other tests in a copy without local/ and tests/local/
+	@LLM_PLATFORM_TESTS_WITHOUT_LOCAL=tests $(BIN)/python -m pytest --timeout 1800 tests/test_without_local.py
 
 fuzz: $(VENV)/all.stamp ## opt-in, 4 minutes: odd requests to the gateway in long runs; LLM_PLATFORM_FUZZ_SEED repeats one
 	@LLM_PLATFORM_FUZZ_EXAMPLES=15000 $(BIN)/python -m pytest -s tests/serving/gateway/test_fuzz.py \

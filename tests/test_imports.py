@@ -95,3 +95,15 @@ def test_every_folder_imports_only_what_lies_below_it():
 def test_every_way_to_import_is_seen(source):
     assert wrong("serving", source)
     assert wrong("policies", source)
+
+
+def test_only_tests_of_the_local_cluster_import_it():
+    """So that it can be deleted with its tests; tests/test_without_local.py does that to a copy."""
+    files = [path for path in (ROOT / "tests").rglob("*.py") if ROOT / "tests/local" not in path.parents]
+    found = {path.name: [name for name in imported(path.read_text()) if _is_local(name)] for path in files}
+    assert len(found) > len(MAY_IMPORT)
+    assert not {name: modules for name, modules in found.items() if modules}
+
+
+def _is_local(module: str) -> bool:
+    return f"{module}.".startswith(("local.", "tests.local."))

@@ -3,12 +3,9 @@ from __future__ import annotations
 import pytest
 
 from infra.kubernetes_version import (
-    LOCAL_RELEASE,
-    KubernetesVersion,
     has_configurable_tolerance,
     kubernetes_version,
 )
-from local.toolchain.catalogue import load
 
 
 @pytest.mark.parametrize(
@@ -20,10 +17,3 @@ def test_releases_are_compared_as_numbers(text: str, settable: bool):
 
 def test_an_unknown_release_is_taken_for_an_old_one():
     assert not has_configurable_tolerance(None)
-
-
-def test_the_local_cluster_has_the_release_that_is_planned_for():
-    (server,) = [tool for tool in load() if tool.name == "kube-apiserver"]
-    assert server.version.startswith(f"{LOCAL_RELEASE}.")
-    following = KubernetesVersion(LOCAL_RELEASE.major, LOCAL_RELEASE.minor + 1)
-    assert server.accepts == f">={LOCAL_RELEASE},<{following}"

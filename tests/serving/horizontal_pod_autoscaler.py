@@ -1,7 +1,7 @@
 """How the HPA makes a number of replicas from an external metric with an AverageValue target of 1.
 
 GetExternalPerPodMetricReplicas and tolerancesForHpa of Kubernetes 1.36.2 (pkg/controller/podautoscaler), line
-by line; tests/serving/cluster/test_tolerance.py asks the real one.
+by line; tests/local/on_cluster/test_tolerance.py asks the real one.
 """
 
 from __future__ import annotations

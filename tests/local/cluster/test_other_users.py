@@ -18,7 +18,7 @@ from local.cluster import control_plane
 from local.cluster.cluster import Cluster
 from local.cluster.ports import chosen
 from local.cluster.prometheus_configuration import cluster_tls
-from tests.deployment import eventually
+from tests.local.on_cluster.deployment import eventually
 
 pytestmark = pytest.mark.cluster
 

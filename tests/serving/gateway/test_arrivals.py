@@ -13,9 +13,6 @@ from typing import Any
 import pytest
 import yaml
 
-from local.fleet.discovery import Target
-from local.fleet.envoy import Translator, load_assignment
-from local.fleet.rewrite import Rewriter
 from serving.gateway.clusters import cluster_documents
 from serving.gateway.documents import Document, socket_address, to_yaml, typed
 from serving.gateway.errors import RETRY_AFTER_SECONDS, WAKE_RETRY_AFTER_SECONDS
@@ -130,7 +127,7 @@ def test_a_new_model_resets_no_count(engine: Engine, tmp_path: Path):
         assert arrivals(gateway) == {"asleep": 1, "added": 0}
 
 
-# An empty Service, found by DNS as in a cluster and by files as on this machine.
+# An empty Service, found by DNS as in a cluster.
 
 
 def by_dns(zone: Zone, port: int) -> Document:
@@ -150,20 +147,6 @@ def by_dns(zone: Zone, port: int) -> Document:
     return plain
 
 
-def by_file(file: Path) -> Document:
-    """The rendered clusters as the local fleet translates them."""
-    translator = Translator(Rewriter(), "gateway", lambda target: file)
-    plain: Any = yaml.safe_load(to_yaml(cluster_documents(CHAT_MODEL)))
-    return translator.document(plain)
-
-
-def write_endpoints(file: Path, *ports: int) -> None:
-    document = load_assignment(Target("inference", "chat", 8000), [("127.0.0.1", port) for port in ports])
-    temporary = file.with_suffix(".tmp")
-    temporary.write_text(json.dumps(document), encoding="utf-8")
-    temporary.replace(file)
-
-
 def asleep(gateway: Gateway) -> Any:
     """The error of a model without replicas, which must come at once."""
     status, retry_after, seconds, content = post(gateway, {"model": "chat"})
@@ -179,26 +162,16 @@ def wait_for_status(gateway: Gateway, status: int) -> None:
         time.sleep(0.1)
 
 
-def test_an_empty_service_is_the_same_by_dns_and_by_file(engine: Engine, tmp_path: Path):
-    dns, files = tmp_path / "dns", tmp_path / "files"
-    file = files / "endpoints" / "chat.json"
-    for folder in (dns, file.parent):
-        folder.mkdir(parents=True)
-    write_endpoints(file)
+def test_an_empty_service_is_found_out_at_once(engine: Engine, tmp_path: Path):
     with (
         naming() as zone,
-        running(dns, {"chat": []}, LIMIT, clusters=by_dns(zone, engine.port)) as named,
-        running(files, {"chat": []}, LIMIT, clusters=by_file(file)) as listed,
+        running(tmp_path, {"chat": []}, LIMIT, clusters=by_dns(zone, engine.port)) as gateway,
     ):
         assert zone.questions > 0
-        assert asleep(named) == asleep(listed)
+        asleep(gateway)
         # The first replica comes, and is the last to go.
         zone.addresses.append("127.0.0.1")
-        write_endpoints(file, engine.port)
-        for gateway in (named, listed):
-            wait_for_status(gateway, 200)
+        wait_for_status(gateway, 200)
         zone.addresses.clear()
-        write_endpoints(file)
-        for gateway in (named, listed):
-            wait_for_status(gateway, 503)
-        assert asleep(named) == asleep(listed)
+        wait_for_status(gateway, 503)
+        asleep(gateway)

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from serving.gateway import bootstrap, listeners
+from tests.certificates import issue
 from tests.serving.gateway.engine_server import Engine
 from tests.serving.gateway.gateway_process import JSON, Gateway, running
-from tests.serving.gateway.test_tls import issue
 
 MOST = 300
 LIMIT = 1 << 20

@@ -13,7 +13,7 @@ import pytest
 
 from serving.gateway import listeners
 from serving.gateway.served import ServedModel
-from tests.serving.gateway.gateway_process import JSON, running, validate
+from tests.serving.gateway.gateway_process import JSON, running, said
 from tests.serving.gateway.recording_server import recording
 
 LIMIT = 4 * 1024 * 1024
@@ -23,7 +23,7 @@ ANSWER_BYTES = 64 * 1024 * 1024
 
 
 def test_envoy_takes_the_configuration_without_a_warning(tmp_path: Path):
-    assert "warn" not in validate(tmp_path, [ServedModel("chat", "generate")], LIMIT).lower()
+    assert "warn" not in said(tmp_path, [ServedModel("chat", "generate")], LIMIT).lower()
 
 
 def test_without_memory_requests_are_refused_as_openai_refuses_them(tmp_path: Path):

@@ -14,13 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from local.fleet.discovery import Target
-from local.fleet.envoy import Translator, load_assignment
-from local.fleet.rewrite import Rewriter
-from serving.gateway.clusters import cluster_documents
-from serving.gateway.documents import to_yaml
 from serving.gateway.errors import RETRY_AFTER_SECONDS, WAKE_RETRY_AFTER_SECONDS
 from serving.gateway.outcomes import MODEL_HEADER
 from serving.gateway.paths import TASK_PATHS, all_paths
@@ -28,7 +22,7 @@ from serving.gateway.served import CanaryRoute, ServedModel
 from tests.serving.gateway.engine_server import Engine, serving
 from tests.serving.gateway.gateway_process import AUTHORIZATION, JSON, Gateway, arrivals, running
 from tests.serving.gateway.name_server import naming
-from tests.serving.gateway.test_arrivals import by_dns, by_file, write_endpoints
+from tests.serving.gateway.test_arrivals import by_dns
 
 LIMIT = 1024 * 1024
 CHAT = "/v1/chat/completions"
@@ -255,37 +249,19 @@ def test_a_canary_comes_grows_and_is_rolled_back_without_a_failed_request(tmp_pa
     assert len(answers) > 100
 
 
-def test_the_service_that_answered_is_named_by_dns_and_by_file_alike(tmp_path: Path):
-    with engines("chat") as found, naming("127.0.0.1") as zone, ExitStack() as stack:
-        dns, files = tmp_path / "dns", tmp_path / "files"
-        for folder in (dns, files / "endpoints"):
-            folder.mkdir(parents=True)
-        file = files / "endpoints" / "chat.json"
-        write_endpoints(file, found["chat"].port)
-        documents = [(dns, by_dns(zone, found["chat"].port)), (files, by_file(file))]
-        for folder, clusters in documents:
-            gateway = stack.enter_context(running(folder, {"chat": []}, LIMIT, clusters=clusters))
-            deadline = time.monotonic() + 10
-            while (answer := ask(gateway, "chat")).status != 200:
-                assert time.monotonic() < deadline, answer
-            for more in ({}, {"prompt_cache_key": "a"}):
-                assert ask(gateway, "chat", **more).service == "chat"
+def test_the_service_that_answered_is_named(tmp_path: Path):
+    with engines("chat") as found, naming("127.0.0.1") as zone:
+        clusters = by_dns(zone, found["chat"].port)
+        with running(tmp_path, {"chat": []}, LIMIT, clusters=clusters) as gateway:
+            answers_by_its_name(gateway)
 
 
-def test_the_local_fleet_finds_canary_and_model_by_file(tmp_path: Path):
-    """Each Service's endpoints are in a file; clusters made of others pass through as they are."""
-    folder = tmp_path / "endpoints"
-    folder.mkdir()
-    model = with_canary(50)
-    with engines("chat", "chat-canary") as found:
-        for name, engine in found.items():
-            document = load_assignment(Target("inference", name, 8000), [("127.0.0.1", engine.port)])
-            (folder / f"{name}.json").write_text(json.dumps(document), encoding="utf-8")
-        translator = Translator(Rewriter(), "gateway", lambda target: folder / f"{target.service}.json")
-        plain: Any = yaml.safe_load(to_yaml(cluster_documents([model])))
-        with running(tmp_path, {}, LIMIT, clusters=translator.document(plain), models=[model]) as gateway:
-            answered = {ask(gateway, "chat").service for _ in range(60)}
-    assert answered == {"chat", "chat-canary"}
+def answers_by_its_name(gateway: Gateway) -> None:
+    deadline = time.monotonic() + 10
+    while (answer := ask(gateway, "chat")).status != 200:
+        assert time.monotonic() < deadline, answer
+    for more in ({}, {"prompt_cache_key": "a"}):
+        assert ask(gateway, "chat", **more).service == "chat"
 
 
 # Fallbacks and bounds.

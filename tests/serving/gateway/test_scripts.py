@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from local.gateway_benchmark.cost.documents import http_filters
-from local.gateway_benchmark.servers import envoy_configuration
+from typing import Any
+
+import yaml
+
+from serving.gateway.documents import to_yaml
+from serving.gateway.listeners import listener_documents
 from serving.gateway.lua import HOOKS, joined
 from serving.gateway.request_body import FILTER
 from serving.gateway.scripts import scripts_filter
@@ -32,7 +36,9 @@ def test_each_scripts_names_are_its_own():
 
 
 def test_body_and_answer_are_read_in_one_filter():
-    names = [item["name"] for item in http_filters(envoy_configuration(18080, 18081))]
+    plain: Any = yaml.safe_load(to_yaml(listener_documents(1024, memory_mib=64)))
+    (chain,) = plain["resources"][0]["filter_chains"]
+    names = [item["name"] for item in chain["filters"][0]["typed_config"]["http_filters"]]
     assert names.count(FILTER) == 1
     script = str(scripts_filter())
     for part in (*HOOKS, "setpause", "prompt_cache_key", "completion_tokens"):

@@ -19,7 +19,7 @@ from serving.gateway.gateway import DRAIN_SCRIPT
 from serving.gateway.served import ServedModel
 from tests.listening import listening
 from tests.serving.gateway.engine_server import Engine, serving
-from tests.serving.gateway.gateway_process import AUTHORIZATION, JSON, Gateway, running, validate
+from tests.serving.gateway.gateway_process import AUTHORIZATION, JSON, Gateway, running, said
 
 LIMIT = 4 * 1024 * 1024
 CHAT = "/v1/chat/completions"
@@ -372,6 +372,6 @@ def wait_until(condition: Any) -> None:
 
 @pytest.mark.parametrize("count", [1, 50])
 def test_envoy_accepts_the_configuration_without_a_warning(tmp_path: Path, count: int):
-    log = validate(tmp_path, [ServedModel(f"chat-{index}", "generate") for index in range(count)], LIMIT)
+    log = said(tmp_path, [ServedModel(f"chat-{index}", "generate") for index in range(count)], LIMIT)
     assert "[warning]" not in log
     assert "[error]" not in log

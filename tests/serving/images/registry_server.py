@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlparse
 
-from local.cluster.certificates import issue
+from tests.certificates import issue
 from tests.listening import listening
 
 TOKEN = "anonymous"
@@ -48,12 +48,12 @@ class Registry:
 
 @contextmanager
 def running_registry(folder: Path) -> Iterator[Registry]:
-    """Serves on loopback; `folder`/ca.crt is the authority to trust."""
-    issue(folder, "registry", ("localhost",))
+    """Serves on loopback; `folder`/certificate/tls.crt is the authority to trust."""
+    issue(folder / "certificate")
     registry = Registry()
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(registry))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "tls.crt", folder / "tls.key")
+    context.load_cert_chain(folder / "certificate" / "tls.crt", folder / "certificate" / "tls.key")
     server.socket = context.wrap_socket(server.socket, server_side=True)
     registry.host = f"localhost:{server.server_port}"
     with listening(server):

@@ -22,7 +22,7 @@ MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 @pytest.fixture
 def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
     monkeypatch.setenv("NO_PROXY", "localhost")
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.crt"))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "certificate" / "tls.crt"))
     with running_registry(tmp_path) as running:
         running.manifests["library/engine:v1"] = Answer(body=BODY)
         yield running

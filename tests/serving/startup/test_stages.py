@@ -8,11 +8,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from local.engine.start import start_stages
 from serving.engines.vllm import VLLM
 from serving.startup.__main__ import show
 from serving.startup.stages import seconds_of, start_up, until_started
-from tests.local.engine.conftest import quick_engine
 
 LOG = """\
 (APIServer pid=1) INFO 11-24 10:02:31 [api_server.py:140] vLLM API server version 0.32.0
@@ -101,12 +99,3 @@ def test_durations_as_go_writes_them(text: str, seconds: float):
 def test_requests_are_no_part_of_the_start():
     assert until_started(LOG, 1000, VLLM.start_log)[-1].endswith("Started server process [1]")
     assert len(until_started(LOG, 3, VLLM.start_log)) == 3
-
-
-def test_the_emulators_log_is_understood():
-    engine, _ = quick_engine()
-    log = [stage.line.format(seconds=stage.seconds) for stage in start_stages(engine, compiled=False)]
-    found = start_up(POD, [], log, VLLM.start_log)
-    assert found.loading == pytest.approx(30.5, abs=0.1)
-    assert found.compiling == pytest.approx(39.6, abs=0.1)
-    assert found.capturing == pytest.approx(6.5, abs=0.6)

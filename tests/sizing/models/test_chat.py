@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
-from zipfile import ZipFile
 
 import pytest
 
-from local.engine.comparison.parser_names import parser_names
-from local.engine.flags import parse
 from serving.engines import vllm
 from serving.images.pinned import image
 from sizing.models.chat import NONE, PARSERS, ChatFormat, Thinking, chat_format
@@ -24,9 +20,8 @@ def known(name: str, thinking: Thinking | None = None, **arguments: object) -> C
 
 
 def flags(chat: ChatFormat) -> list[str]:
-    """The flags that this format adds, after vLLM's own reader has taken all of them."""
+    """The flags that this format adds."""
     without, found = (vllm.arguments(replace(small_replica(), chat=each)) for each in (ChatFormat(), chat))
-    parse(found)
     return [part for part in found if part not in without]
 
 
@@ -116,19 +111,3 @@ def test_none_switches_off_what_a_row_says():
 )
 def test_the_plan_says_what_clients_can_expect(chat: ChatFormat, words: str):
     assert chat.described() == words
-
-
-def test_names_are_read_out_of_a_wheel(tmp_path: Path):
-    wheel = tmp_path / "vllm.whl"
-    with ZipFile(wheel, "w") as archive:
-        archive.writestr(
-            "vllm/tool_parsers/__init__.py", "a = 1\n_TOOL_PARSERS_TO_REGISTER = {'b': 1, 'a': 2}\n"
-        )
-        archive.writestr(
-            "vllm/reasoning/__init__.py", "_REASONING_PARSERS_TO_REGISTER: dict = {'c': ('d', 'e')}\n"
-        )
-    assert parser_names(wheel) == {"tool_parsers": ["a", "b"], "reasoning_parsers": ["c"]}
-    with ZipFile(wheel, "w") as archive:
-        archive.writestr("vllm/tool_parsers/__init__.py", "")
-    with pytest.raises(LookupError, match="registers its parsers elsewhere"):
-        parser_names(wheel)

@@ -15,7 +15,7 @@ from local.load.run import execute
 from local.load.scenario import Phase, load_scenario
 from local.load.target import find_target
 from stacks.load import parse
-from tests.deployment import deployed
+from tests.local.on_cluster.deployment import deployed
 from tests.stacks.environments import local_values
 
 if TYPE_CHECKING:

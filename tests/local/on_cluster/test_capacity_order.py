@@ -12,7 +12,7 @@ import pytest
 
 from infra.local import karpenter_instance_types
 from infra.scheduling import GPU_TAINT
-from tests.deployment import Deployed, deployed
+from tests.local.on_cluster.deployment import Deployed, deployed
 from tests.stacks.environments import local_values
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import pytest
 
 from dashboards.rules import ScaledModel, Throughput
 from serving.signals import HOLD, QUEUE, STUCK, TTFT_GUARD, WAKE, WORK
-from tests.dashboards.promtool import OF_MODEL, Expected, arrivals, check, constant, engine, kubernetes
 from tests.dashboards.scaled_models import scaled_model
+from tests.local.dashboards.promtool import OF_MODEL, Expected, arrivals, check, constant, engine, kubernetes
 
 if TYPE_CHECKING:
     from local.toolchain.obtain import Toolchain

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.deployment import Deployed, deployed
+from tests.local.on_cluster.deployment import Deployed, deployed
 from tests.stacks.environments import local_values
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from tests.deployment import Deployed, deployed
+from tests.local.on_cluster.deployment import Deployed, deployed
 from tests.stacks.environments import local_values
 
 if TYPE_CHECKING:

@@ -19,9 +19,9 @@ from serving.gateway.tokens import claims, mint
 from serving.scaling import external_metric
 from serving.signals import WORK, series
 from stacks.load import from_file
-from tests.deployment import eventually
-from tests.serving.cluster.environment import chat_alone
-from tests.serving.cluster.platform import STACK, Platform, updated
+from tests.local.on_cluster.deployment import eventually
+from tests.local.on_cluster.environment import chat_alone
+from tests.local.on_cluster.platform import STACK, Platform, updated
 
 if TYPE_CHECKING:
     from local.cluster.cluster import Cluster

@@ -20,7 +20,7 @@ import pytest
 
 from serving.scaling import external_metric
 from serving.signals import SIGNALS, WAKE, series
-from tests.serving.cluster.platform import STACK, Platform, updated
+from tests.local.on_cluster.platform import STACK, Platform, updated
 from tests.stacks.environments import local_values
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.deployment import Deployed
-from tests.serving.cluster.clients import Traffic, traffic
-from tests.serving.cluster.environment import answering, chat_alone
+from tests.local.on_cluster.clients import Traffic, traffic
+from tests.local.on_cluster.deployment import Deployed
+from tests.local.on_cluster.environment import answering, chat_alone
 
 if TYPE_CHECKING:
     from local.cluster.cluster import Cluster
