@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import get_args
 
 import pytest
 
@@ -11,17 +10,24 @@ from local.engine.flags import parse
 from local.engine.pooling_settings import pooling_settings
 from serving.engines import vllm
 from sizing.models.chat import NONE, PARSERS, Thinking, chat_format
-from sizing.models.models import MODELS
+from sizing.models.models import MODELS, Model
 from sizing.models.task import Task
 from tests.serving.contracts import small_replica
 
+GENERATING = {name: row for name, row in MODELS.items() if "generate" in row.tasks}
 
-@pytest.mark.parametrize("thinking", [None, *get_args(Thinking)])
-@pytest.mark.parametrize("name", sorted(name for name, row in MODELS.items() if "generate" in row.tasks))
+
+def switches(row: Model) -> tuple[Thinking | None, ...]:
+    """What a stack file may say about the thoughts of a model."""
+    known = row.parsers is not None and row.parsers.reasoning in PARSERS.thinking
+    return (None, "on", "off") if known else (None,)
+
+
+@pytest.mark.parametrize(
+    ("name", "thinking"), [(name, each) for name, row in GENERATING.items() for each in switches(row)]
+)
 def test_every_chat_format_is_taken(name: str, thinking: Thinking | None):
-    row = MODELS[name]
-    if thinking and (row.parsers is None or row.parsers.reasoning not in PARSERS.thinking):
-        pytest.skip("its thoughts cannot be switched")
+    row = GENERATING[name]
     for tools in (None, NONE, *PARSERS.tool_parsers):
         chat = chat_format(row.architecture.family, row.parsers, tools, None, thinking, {"a": [1, "ö"]})
         found = parse(vllm.arguments(replace(small_replica(), chat=chat)))
