@@ -9,8 +9,11 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from dashboards.rules import ScaledModel, pool_rule_group, rule_group
 from infra.cluster import Cluster
+from serving.engines import engine_of
+from serving.engines.engine import Engine
 from serving.names import (
     COMPONENT_LABEL,
+    ENGINE_LABEL,
     GATEWAY,
     GATEWAY_NAMESPACE,
     HTTP_PORT_NAME,
@@ -34,27 +37,35 @@ PLAIN_TEXT = "PrometheusText0.0.4"
 for the colon of `vllm:` or `sglang:`, depending on the version of Prometheus that asks."""
 
 
-def engine_monitor_spec(interval_seconds: int) -> Mapping[str, object]:
-    """Spec of the PodMonitor that reads every engine, and names the model that each series is about."""
+def engine_monitor_spec(interval_seconds: int, engines: Sequence[Engine]) -> Mapping[str, object]:
+    """Spec of the PodMonitor that reads the pods of these engines, each at its own port, and names the model
+    that each series is about."""
     return {
         "selector": {"matchLabels": {COMPONENT_LABEL: "engine"}},
         "scrapeProtocols": [PLAIN_TEXT],
         "podMetricsEndpoints": [
             {
-                "port": HTTP_PORT_NAME,
+                "port": METRICS_PORT_NAME if engine.has_metrics_port else HTTP_PORT_NAME,
                 "path": "/metrics",
                 "interval": f"{interval_seconds}s",
                 "relabelings": [
+                    # A pod that has this port and another engine is read elsewhere.
+                    *([_only(engine)] if len(engines) > 1 else []),
                     {"sourceLabels": [_pod_label(NAME_LABEL)], "targetLabel": SERVICE_LABEL},
                     {"sourceLabels": ["__meta_kubernetes_pod_node_name"], "targetLabel": "node"},
                 ],
-                # One gauge per counter and histogram with the time of its creation: a fifth of all series.
                 "metricRelabelings": [
-                    {"sourceLabels": ["__name__"], "regex": "(vllm:|http_).+_created", "action": "drop"}
+                    {"sourceLabels": ["__name__"], "regex": dropped, "action": "drop"}
+                    for dropped in engine.metrics.dropped
                 ],
             }
+            for engine in engines
         ],
     }
+
+
+def _only(engine: Engine) -> Mapping[str, object]:
+    return {"sourceLabels": [_pod_label(ENGINE_LABEL)], "regex": engine.name, "action": "keep"}
 
 
 def gateway_monitor_spec(interval_seconds: int) -> Mapping[str, object]:
@@ -108,7 +119,9 @@ class MetricsCollection(pulumi.ComponentResource):
             api_version=API_VERSION,
             kind="PodMonitor",
             metadata=_metadata(ENGINES, INFERENCE_NAMESPACE),
-            spec=engine_monitor_spec(interval),
+            spec=engine_monitor_spec(
+                interval, [engine_of(name) for name in sorted({model.engine for model in args.models})]
+            ),
             opts=child,
         )
         CustomResource(

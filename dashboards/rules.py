@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 from serving.engines import engine_of
 from serving.gateway.arrivals import ARRIVALS_METRIC, MODEL_LABEL
+from serving.gateway.first_tokens import first_token_buckets
 from serving.names import GATEWAY_NAMESPACE, INFERENCE_NAMESPACE
 from serving.signals import (
     ENGINE_LABEL,
@@ -179,7 +180,8 @@ def engine_series(model: ScaledModel) -> list[str]:
         own.prompt_tokens,
         own.first_token_buckets,
     )
-    return [_raw(metric, model) for metric in metrics]
+    # What the gateway times has no series before the first answer.
+    return [_raw(metric, model) for metric in metrics if metric is not None]
 
 
 def _asleep(model: ScaledModel) -> str:
@@ -249,16 +251,13 @@ def _stuck(model: ScaledModel) -> str:
 
 
 def _first_tokens(model: ScaledModel) -> list[RecordingRule]:
-    buckets = _raw(engine_of(model.engine).metrics.first_token_buckets, model)
     bucket_rates = "inference:ttft_seconds_bucket:rate2m"
     all_requests = series("inference:first_tokens:rate2m", model.name)
     within = series("inference:ttft_within_objective:ratio_rate2m", model.name)
     in_time = series(bucket_rates, model.name, extra=f",le=~{_edge(model.ttft_seconds)}")
     window = f"{BURN_WINDOW_SECONDS}s"
     return [
-        RecordingRule(
-            bucket_rates, f"sum by (le) (rate({buckets}[{window}])) or 0 * sum by (le) ({buckets})"
-        ),
+        RecordingRule(bucket_rates, _bucket_rates(model, window)),
         RecordingRule(
             "inference:first_tokens:rate2m",
             _or_asleep(f"sum({series(bucket_rates, model.name, extra=_le('+Inf'))})", model),
@@ -280,6 +279,31 @@ def _first_tokens(model: ScaledModel) -> list[RecordingRule]:
             f"(1 - {within}) / {_number(1 - model.ttft_objective)} or 0 * {all_requests}",
         ),
     ]
+
+
+IN_SECONDS = (
+    (r"(\\d)", "0.00$1"),
+    (r"(\\d{2})", "0.0$1"),
+    (r"(\\d{3})", "0.$1"),
+    (r"(\\d+)(\\d{3})", "$1.$2"),
+    (r"(\\d+)\\.000", "$1.0"),
+    (r"(.+[1-9])0+", "$1"),
+)
+"""Edges of milliseconds, as the gateway has them, in seconds and as Prometheus writes them: 250 as 0.25."""
+
+
+def _bucket_rates(model: ScaledModel, window: str) -> str:
+    own = engine_of(model.engine).metrics
+    if own.first_token_buckets is not None:
+        buckets = _raw(own.first_token_buckets, model)
+        return f"sum by (le) (rate({buckets}[{window}])) or 0 * sum by (le) ({buckets})"
+    buckets = first_token_buckets(model.name)
+    seconds = f"sum by (le) (rate({buckets}[{window}])) or 0 * sum by (le) ({buckets})"
+    for milliseconds, written in IN_SECONDS:
+        seconds = f'label_replace({seconds}, "le", "{written}", "le", "{milliseconds}")'
+    # Before the first answer there is no series: nothing was timed, which is no reason to hold.
+    nothing = f"0 * sum({_raw(own.running, model)})"
+    return f'{seconds} or label_replace({nothing}, "le", "+Inf", "", "")'
 
 
 def _gateway(model: ScaledModel) -> list[RecordingRule]:

@@ -60,9 +60,10 @@ class EngineMetrics:
     """Where an engine's signals come from: the series it exposes, as scraped from one replica.
 
     waiting_for_capacity is a selector; everything else is a series name. first_token_buckets is a histogram's
-    `_bucket`, in seconds.
+    `_bucket`, in seconds; None where the engine does not time its first tokens, so that the gateway has to.
     own_label is a label that every series of the engine itself carries: some routers copy the engines' series
-    under the same name without it, and would count everything twice. dropped: names that are not kept.
+    under the same name without it, and would count everything twice. dropped: patterns of names that are not
+    kept.
     """
 
     own_label: str
@@ -72,8 +73,8 @@ class EngineMetrics:
     kv_cache_usage: str
     generation_tokens: str
     prompt_tokens: str
-    first_token_buckets: str
-    dropped: str | None = None
+    first_token_buckets: str | None
+    dropped: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

@@ -258,7 +258,7 @@ VLLM = Engine(
         prompt_tokens="vllm:prompt_tokens_total",
         first_token_buckets="vllm:time_to_first_token_seconds_bucket",
         # One gauge per counter and histogram with the time of its creation: a fifth of all series.
-        dropped="(vllm:|http_).+_created",
+        dropped=("(vllm:|http_).+_created",),
     ),
     checks_names=True,
     scratch=SCRATCH,

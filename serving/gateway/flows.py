@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from infra.cluster import Addresses, Pods, Surroundings
 from infra.network_policies import Flow, Port
+from serving.engines.engine import Engine
 from serving.gateway.listeners import HTTP_PORT, METRICS_PORT
 from serving.names import (
     COMPONENT_LABEL,
-    ENGINE_PORT,
     GATEWAY_NAMESPACE,
     GATEWAY_PORT,
     INFERENCE_NAMESPACE,
@@ -52,18 +52,38 @@ PUBLIC = Addresses(
 def flows(
     around: Surroundings,
     exposure: Exposure,
+    engines: Iterable[Engine],
     client_port: int = HTTP_PORT,
     fetching: Sequence[str] = (),
 ) -> tuple[Flow, ...]:
-    """The flows on a cluster with these surroundings. client_port: where gateway pods take clients; the
-    verify Job asks without TLS whatever clients do. fetching: Deployments whose engines fetch media from the
-    internet. NetworkPolicies know no domains: which ones is up to the engine."""
+    """The flows on a cluster with these surroundings, to these engines. client_port: where gateway pods take
+    clients; the verify Job asks without TLS whatever clients do. fetching: Deployments whose engines fetch
+    media from the internet. NetworkPolicies know no domains: which ones is up to the engine."""
     clients = (ANYWHERE,) if exposure == "public" else around.clients
     scraper = (around.prometheus.peer,)
+    engines = list(engines)
+    unchecked = _ports(engine.upstream.port for engine in engines if not engine.checks_names)
     return (
         Flow("clients-to-gateway", "requests", clients, (GATEWAYS,), (Port(client_port),)),
-        Flow("gateway-to-engines", "requests", (GATEWAYS,), (ENGINES,), (Port(ENGINE_PORT),)),
-        Flow("prometheus-to-engines", "metrics", scraper, (ENGINES,), (Port(ENGINE_PORT),)),
+        Flow(
+            "gateway-to-engines",
+            "requests",
+            (GATEWAYS,),
+            (ENGINES,),
+            _ports(engine.upstream.port for engine in engines),
+        ),
+        Flow(
+            "prometheus-to-engines",
+            "metrics",
+            scraper,
+            (ENGINES,),
+            _ports(engine.metrics_port for engine in engines),
+        ),
+        *(
+            [Flow("verification-to-engines", "what they serve", (VERIFICATION,), (ENGINES,), unchecked)]
+            if unchecked
+            else []
+        ),
         Flow("prometheus-to-gateway", "metrics", scraper, (GATEWAYS,), (Port(METRICS_PORT),)),
         Flow(
             "verification-to-gateway",
@@ -116,6 +136,10 @@ def flows(
         Flow("gateway-to-dns", "names", (GATEWAYS,), around.dns, DNS_PORTS),
         Flow("verification-to-dns", "names", (VERIFICATION,), around.dns, DNS_PORTS),
     )
+
+
+def _ports(numbers: Iterable[int]) -> tuple[Port, ...]:
+    return tuple(Port(number) for number in sorted(set(numbers)))
 
 
 def _numbered(name: str, index: int) -> str:

@@ -13,6 +13,7 @@ from serving.gateway.cors import cors_filter
 from serving.gateway.documents import Document, discovery, socket_address, typed, watched_file
 from serving.gateway.engine_headers import engine_headers_filter
 from serving.gateway.errors import error_replies
+from serving.gateway.first_tokens import first_tokens_logs
 from serving.gateway.memory import MEMORY_MIB
 from serving.gateway.metadata import filter_state_filter
 from serving.gateway.model_list import model_list_filter
@@ -22,6 +23,7 @@ from serving.gateway.request_body import collecting_filter
 from serving.gateway.request_id import client_id_filter, copied_id
 from serving.gateway.routes import ROUTES
 from serving.gateway.scripts import scripts_filter
+from serving.gateway.served import ServedModel
 from serving.gateway.tls import transport_socket
 from serving.gateway.tries import tries_filters
 from serving.gateway.unannounced_bodies import unannounced_filter
@@ -69,13 +71,15 @@ def listener_documents(
     memory_mib: int = MEMORY_MIB,
     tls: bool = False,
     allowed_origins: Sequence[str] = (),
+    models: Sequence[ServedModel] = (),
 ) -> Document:
     """The discovery document with the listeners for clients.
 
     memory_mib: limit of the pod. tls: a second listener, on HTTPS_PORT. The first stays for the verify Job;
     the walls let nobody else to it then. allowed_origins: web pages that may ask from a browser.
+    models: those whose answers may have to be timed.
     """
-    chain = _filter_chain(_clients(max_request_bytes, memory_mib, allowed_origins))
+    chain = _filter_chain(_clients(max_request_bytes, memory_mib, allowed_origins, models))
     tls_chain = {
         **chain,
         "transport_socket": transport_socket(),
@@ -134,7 +138,9 @@ def _filter_chain(manager: Document) -> Document:
     return {"filters": [{"name": name, "typed_config": manager}]}
 
 
-def _clients(max_request_bytes: int, memory_mib: int, allowed_origins: Sequence[str]) -> Document:
+def _clients(
+    max_request_bytes: int, memory_mib: int, allowed_origins: Sequence[str], models: Sequence[ServedModel]
+) -> Document:
     return typed(
         CONNECTION_MANAGER,
         stat_prefix="gateway",
@@ -167,7 +173,7 @@ def _clients(max_request_bytes: int, memory_mib: int, allowed_origins: Sequence[
         stream_idle_timeout="0s",
         rds={"route_config_name": ROUTES, "config_source": watched_file(ROUTES_FILE)},
         local_reply_config=error_replies(),
-        access_log=[access_log(), outcomes_log()],
+        access_log=[access_log(), outcomes_log(), *first_tokens_logs(models)],
         # A refused request costs no more than a look at its headers, and only what may reach a model counts
         # as an arrival.
         http_filters=[

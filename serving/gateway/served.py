@@ -48,7 +48,8 @@ class ServedModel:
     team_share: part of these that one team may hold.
     max_model_len: tokens of prompt and reply together, which clients size their context by.
     root: what is served, a Hugging Face id. adapter_roots: the same of its adapters, by name.
-    upstream: how its engine is talked to.
+    upstream: how its engine is talked to. timed: whether the gateway times its first tokens, because its
+    engine does not.
     """
 
     name: str
@@ -65,6 +66,7 @@ class ServedModel:
     root: str | None = None
     adapter_roots: Mapping[str, str] = field(default_factory=dict[str, str])
     upstream: Upstream = field(default_factory=Upstream)
+    timed: bool = False
 
 
 def engine_names(model: ServedModel, models: Iterable[ServedModel]) -> Sequence[str]:

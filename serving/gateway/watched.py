@@ -35,7 +35,7 @@ def watched_documents(
     """
     return {
         LISTENERS_FILE: listener_documents(
-            max_request_bytes, memory_mib=memory_mib, tls=tls, allowed_origins=allowed_origins
+            max_request_bytes, memory_mib=memory_mib, tls=tls, allowed_origins=allowed_origins, models=models
         ),
         **({CERTIFICATE_FILE: certificate_document()} if tls else {}),
         AUTHENTICATION_FILE: authentication_document(authentication),

@@ -12,6 +12,7 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from infra.cluster import Cluster
 from infra.pod_security import container_security_context, pod_security_context
+from serving.engines import engine_of
 from serving.failed_jobs import pod_failure_policy
 from serving.images.pinned import image
 from serving.job_program import JobProgram, fingerprint
@@ -51,7 +52,8 @@ class VerifiedModel:
     tool_parser: by which its engine finds calls of tools; None if it is not to be asked with a tool.
     minimum: replicas at least; only with 0 may it sleep. triggers: signals that its autoscaler reads, in its
     order. engine_series: what the signals are made from. when_asleep: whether a model with no replica is
-    reported or woken. startup_seconds: how long waking may take.
+    reported or woken. startup_seconds: how long waking may take. listed_at: where its engine says what it
+    serves; None for one that refuses a name that it does not serve.
     """
 
     name: str
@@ -63,6 +65,7 @@ class VerifiedModel:
     engine_series: Sequence[str]
     when_asleep: Literal["report", "wake"]
     startup_seconds: int
+    listed_at: str | None = None
 
 
 LEAST_CONTEXT_WITH_TOOLS = 1024
@@ -73,6 +76,13 @@ LEAST_CONTEXT_WITH_TOOLS = 1024
 def verified_tool_parser(replica: Replica) -> str | None:
     """The parser with which the verification asks this replica's model for a tool, if it does."""
     return replica.chat.tools if replica.max_model_len >= LEAST_CONTEXT_WITH_TOOLS else None
+
+
+def listed_at(replica: Replica) -> str | None:
+    """Where the engine of this replica says what it serves, unless asking for the model proves it."""
+    engine = engine_of(replica.engine)
+    host = service_host(replica.name, INFERENCE_NAMESPACE)
+    return None if engine.checks_names else f"http://{host}:{engine.upstream.port}/v1/models"
 
 
 @dataclass
@@ -215,6 +225,7 @@ def _model(model: VerifiedModel) -> Model:
         minimum=model.minimum,
         when_asleep=model.when_asleep,
         startup_seconds=model.startup_seconds,
+        listed_at=model.listed_at,
         triggers=tuple(
             Trigger(signal=signal, query=series(signal, model.name), metric=external_metric(index))
             for index, signal in enumerate(model.triggers)

@@ -42,6 +42,7 @@ def served_model(sized: Sized, gateway: Gateway) -> ServedModel:
         root=model.model,
         adapter_roots={adapter.name: adapter.source for adapter in model.adapters},
         upstream=engine_of(model.engine).upstream,
+        timed=engine_of(model.engine).metrics.first_token_buckets is None,
     )
 
 

@@ -15,6 +15,7 @@ from infra.network_policies import Flow, Walls, WallsArgs
 from infra.pod_security import namespace_labels
 from infra.priority import PriorityClasses
 from infra.warm_nodes import WARM_NODES_NAMESPACE, WarmNodes, WarmNodesArgs
+from serving.engines import engine_of
 from serving.gateway.flows import flows
 from serving.gateway.listeners import HTTP_PORT, HTTPS_PORT
 from serving.images.pinned import image
@@ -45,6 +46,7 @@ def foundation(cluster: Cluster, plan: Plan, gateway: config.Gateway) -> Foundat
     allowed = flows(
         cluster.surroundings,
         "internal" if gateway.public is None else "public",
+        [engine_of(model.replica.engine) for model in plan.models],
         HTTP_PORT if tls_secret is None else HTTPS_PORT,
         fetching=[model.name for model in plan.models if model.replica.allowed_media_domains],
     )

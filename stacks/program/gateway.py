@@ -17,7 +17,7 @@ from serving.gateway.rate_limit import Rate, RateLimits
 from serving.images.pinned import IMAGES
 from serving.names import GATEWAY_NAMESPACE
 from serving.scaling import trigger_signals
-from serving.verify.job import Verification, VerificationArgs, VerifiedModel, verified_tool_parser
+from serving.verify.job import Verification, VerificationArgs, VerifiedModel, listed_at, verified_tool_parser
 from serving.workload import rollout_seconds
 from stacks import config
 from stacks.plan import ModelPlan, Plan
@@ -88,6 +88,7 @@ def _verified(model: ModelPlan) -> VerifiedModel:
         engine_series=engine_series(model.recorded),
         when_asleep=model.when_asleep,
         startup_seconds=rollout_seconds(model.replica),
+        listed_at=listed_at(model.replica),
     )
 
 

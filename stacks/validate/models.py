@@ -26,6 +26,7 @@ from stacks.plan.sizing import (
 )
 from stacks.problems import Problem
 from stacks.validate.chat import check_chat
+from stacks.validate.engines import check_engine
 from stacks.validate.observability import check_burn_rates
 from stacks.validate.tasks import check_task, check_task_of
 
@@ -39,6 +40,8 @@ def check_model(path: str, model: Model, stack: Stack) -> Iterator[Problem]:
     yield from _check_warm_replicas(f"{path}.warm_replicas", model)
     yield from _check_drain(f"{path}.drain_seconds", model)
     yield from check_burn_rates(path, model, stack.observability)
+    refused = list(check_engine(path, model))
+    yield from refused
     wrong_fields = list(check_task(path, model))
     yield from wrong_fields
     load = model.expected_load
@@ -82,10 +85,10 @@ def check_model(path: str, model: Model, stack: Stack) -> Iterator[Problem]:
     if machine is None or machine.accelerator != pools[model.node_pool].accelerator:
         yield from problems
         return
-    if not problems:
+    if not problems and not refused:
         problems += _check_fit(path, model, facts, machine)
     # Without the figures that its task needs, nothing can be computed.
-    if not problems and not wrong_fields:
+    if not problems and not refused and not wrong_fields:
         capacity = capacity_of(model, facts, accelerator(machine.accelerator))
         problems += _check_service_level(path, model, machine.accelerator, capacity)
     yield from problems

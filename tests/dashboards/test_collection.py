@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 from dashboards.collection import engine_monitor_spec, gateway_monitor_spec
+from serving.engines.vllm import VLLM
 from serving.gateway.arrivals import ARRIVALS_METRIC
 from serving.names import labels
 
@@ -18,7 +19,7 @@ def keeps(endpoint: Any, name: str) -> bool:
 
 
 def test_engines_are_read_as_plain_text_and_named_after_their_model():
-    spec: Any = engine_monitor_spec(15)
+    spec: Any = engine_monitor_spec(15, [VLLM])
     assert spec["scrapeProtocols"] == ["PrometheusText0.0.4"]
     assert spec["selector"]["matchLabels"].items() <= labels("chat", component="engine").items()
     (endpoint,) = spec["podMetricsEndpoints"]

@@ -18,6 +18,7 @@ from .answers import check_answer
 from .autoscaler import check_autoscaler, check_trigger
 from .failed import Failed
 from .gateway import Gateway
+from .listing import check_listed
 from .prometheus import Prometheus
 from .refusals import GARBAGE_TOKEN, UNKNOWN_MODEL, check_metrics, check_stranger, check_unknown_model
 from .settings import Model, Settings, read
@@ -77,7 +78,8 @@ def check_model(gateway: Gateway, prometheus: Prometheus, model: Model) -> str:
     """A model that sleeps is left asleep, unless it is to be woken: then the request does that."""
     if model.when_asleep == "report" and prometheus.asleep(model):
         return f"model {model.name}: asleep, with 0 replicas; not asked"
-    return check_answer(gateway, model)
+    answered = check_answer(gateway, model)
+    return answered if model.listed_at is None else f"{answered}; {check_listed(model, model.listed_at)}"
 
 
 def repeat(check: Callable[[], str], deadline: float) -> str:

@@ -38,6 +38,7 @@ class Model:
     calls of tools; None if it is not asked with one. minimum: replicas at least; only with 0 may it sleep.
     when_asleep: whether a model with no replica is reported or woken. startup_seconds: how long waking may
     take. triggers: in the order of its autoscaler. engine_series: what their signals are made from.
+    listed_at: where its engine says what it serves; None if it refuses other names by itself.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Model:
     startup_seconds: int
     triggers: tuple[Trigger, ...]
     engine_series: tuple[str, ...]
+    listed_at: str | None = None
 
 
 @dataclass(frozen=True)

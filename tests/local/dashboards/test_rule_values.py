@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from dashboards.rules import ScaledModel, Throughput
+from serving.engines import ENGINES
+from serving.engines.vllm import VLLM
+from serving.gateway.first_tokens import EDGES
 from serving.signals import HOLD, QUEUE, STUCK, TTFT_GUARD, WAKE, WORK
 from tests.dashboards.scaled_models import scaled_model
 from tests.local.dashboards.promtool import OF_MODEL, Expected, arrivals, check, constant, engine, kubernetes
@@ -190,6 +194,38 @@ def test_an_objective_that_is_no_whole_number_finds_its_bucket(rules_give: Check
         half,
         Expected("inference:ttft_within_objective:ratio_rate2m", "5m", 0),
         model=scaled_model(ttft_seconds=2.5),
+    )
+
+
+@pytest.mark.parametrize("seconds", [0.01, 0.05, 0.25, 0.5, 1, 2.5, 10, 3600])
+def test_first_tokens_that_the_gateway_times(
+    rules_give: Check, monkeypatch: pytest.MonkeyPatch, seconds: float
+):
+    metrics = replace(VLLM.metrics, first_token_buckets=None)
+    monkeypatch.setitem(ENGINES, "timed", replace(VLLM, name="timed", metrics=metrics))
+    idle = {
+        name: values
+        for name, values in {**TWO_READY, **engine("a"), **engine("b")}.items()
+        if "time_to_first_token" not in name
+    }
+    model = scaled_model(engine="timed", ttft_seconds=seconds)
+    # Before the first answer: nothing is late, and no trigger is blind.
+    rules_give(idle, Expected("inference:first_tokens:rate2m", "5m", 0), *all_triggers("5m", 0), model=model)
+    # As the gateway counts them, with Envoy's edge of half a millisecond: 1 of 2 per second in time.
+    edges = {"0.5": 0, **{f"{edge * 1000:g}": 15 if edge >= seconds else 0 for edge in EDGES}, "+Inf": 30}
+    edges = {edge if "e" not in edge else f"{float(edge):.0f}": counted for edge, counted in edges.items()}
+    labels = 'namespace="gateway",service="chat",pod="gateway-1"'
+    timed = {
+        f'envoy_gateway_first_token_bucket{{{labels},le="{edge}"}}': f"0+{counted}x60"
+        for edge, counted in edges.items()
+    }
+    rules_give(
+        {**idle, **timed},
+        Expected("inference:first_tokens:rate2m", "5m", 2),
+        Expected("inference:ttft_within_objective:ratio_rate2m", "5m", 0.5),
+        Expected("inference:ttft_burn:ratio_rate2m", "5m", 10),
+        Expected("inference:ttft_seconds:p95", "5m", 3600),
+        model=model,
     )
 
 

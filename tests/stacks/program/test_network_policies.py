@@ -11,6 +11,7 @@ import pytest
 from infra.network_policies import policy_specs
 from policies.pods import pod_of, pod_owners
 from policies.reachability import AddressEnd, Destination, End, PodEnd, Policy, network_policies, reaches
+from serving.engines.vllm import VLLM
 from serving.gateway.flows import BUCKET_READERS, ENGINES, GATEWAYS, STAGING_JOBS, VERIFICATION, flows
 from serving.names import GATEWAY_NAMESPACE, INFERENCE_NAMESPACE
 from stacks import program
@@ -162,7 +163,7 @@ EVERY_POD_OUTSIDE = ("a stranger", "dns", "another pod of kube-system", "prometh
 
 
 def on_a_cloud(exposure: Any) -> list[Policy]:
-    let_through = flows(surroundings(), exposure)
+    let_through = flows(surroundings(), exposure, [VLLM])
     specs = [
         (namespace, name, spec)
         for namespace in (INFERENCE_NAMESPACE, GATEWAY_NAMESPACE)
