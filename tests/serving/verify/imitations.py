@@ -95,6 +95,18 @@ def _listening(handler: type[_Handler]) -> Iterator[str]:
         yield f"http://127.0.0.1:{server.server_port}"
 
 
+@contextmanager
+def listing(reply: Reply) -> Iterator[str]:
+    """An engine that says what it serves; yields the address to ask."""
+
+    class Engine(_Handler):
+        def do_GET(self) -> None:
+            self.answer(reply)
+
+    with _listening(Engine) as address:
+        yield f"{address}/v1/models"
+
+
 @dataclass
 class Asked:
     """A gateway that listens, and what model `chat` was asked: path and body."""
