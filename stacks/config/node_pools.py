@@ -52,7 +52,8 @@ class NodePool(Section, frozen=True):
     )
     warm_capacity: WarmCapacity = Field(
         default="placeholder_pods",
-        description="what keeps warm_nodes: pods that give way, or a CapacityBuffer (Karpenter from 1.13 on)",
+        description="what keeps warm_nodes: pods that give way, or a CapacityBuffer (Karpenter from 1.13 on, "
+        "Cluster Autoscaler from 1.34 on, GKE)",
     )
     scale_down_after_seconds: int = Field(
         ge=0, le=86400, description="seconds that a machine stays empty before it is given back, 0 to 86400"

@@ -58,6 +58,16 @@ def test_a_question_is_found(source: str):
     assert len(list(questions(source))) == 1
 
 
+def test_only_clusters_know_karpenter():
+    root = Path(STACKS).parent
+    modules = [
+        path for part in ("dashboards", "infra", "serving", "stacks") for path in (root / part).rglob("*.py")
+    ]
+    assert len(modules) > 100
+    knowing = {path.name for path in modules if "infra.karpenter import" in path.read_text(encoding="utf-8")}
+    assert knowing == {"local.py"}
+
+
 def test_no_module_asks_which_provider_it_is():
     asking: dict[str, list[str]] = {}
     for path in sorted(Path(STACKS).rglob("*.py")):
