@@ -1,11 +1,8 @@
 """The cluster on this machine: a real control plane and node autoscaler, imitated machines.
 
-`make up` starts it; this module tells Pulumi how to reach it and describes the imitated machines: AWS's
-names, sizes and prices, so that the node pool that is tested here is the one that a team ships to EKS.
+`make up` starts it; this module tells Pulumi how to reach it.
 """
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -28,16 +25,9 @@ from infra.cluster import (
 )
 from infra.karpenter import KarpenterNodePool, KarpenterNodePoolArgs, NodeClass
 from infra.kubernetes_version import LOCAL_RELEASE
-from infra.scheduling import GPU_RESOURCE, NODE_POOL_LABEL, NodePool
-from sizing.hardware.machines import Machine, machines_of
-
-ZONE = "local-a"
+from infra.scheduling import NODE_POOL_LABEL, NodePool
 
 NODE_CLASS = NodeClass(group="karpenter.kwok.sh", kind="KWOKNodeClass", name="gpu")
-
-KUBELET_CPU_MILLICORES = 100
-KUBELET_MEMORY_MIB = 10
-"""What Karpenter's KWOK provider subtracts from every machine (kwok/cloudprovider/helpers.go)."""
 
 METRICS_INTERVAL_SECONDS = 5
 """A cloud uses 15 s. Here a burst should be seen and answered while somebody watches."""
@@ -48,44 +38,6 @@ are processes on ports chosen at the first start, so no name in the cluster lead
 
 STORAGE_CLASS = "local-folders"
 """Of local/cluster/storage-class.yaml: folders of this machine."""
-
-IMITATED_CLOUD = "aws"
-"""Whose machines can be bought here."""
-
-CAPACITY_TYPES = ("on-demand", "spot")
-"""What can be bought here. Spot prices move by the hour: an imitated spot machine costs as on demand."""
-
-
-def karpenter_instance_types() -> str:
-    """The machines that Karpenter's KWOK provider can imitate: the JSON of its INSTANCE_TYPES_FILE_PATH."""
-    return json.dumps([_instance_type(machine) for machine in machines_of(IMITATED_CLOUD)], indent=1)
-
-
-def _instance_type(machine: Machine) -> Mapping[str, object]:
-    return {
-        "name": machine.name,
-        "offerings": [
-            {
-                "Price": machine.price_per_hour_usd,
-                "Available": True,
-                "Requirements": [
-                    {"key": "karpenter.sh/capacity-type", "operator": "In", "values": [capacity]},
-                    {"key": "topology.kubernetes.io/zone", "operator": "In", "values": [ZONE]},
-                ],
-            }
-            for capacity in CAPACITY_TYPES
-        ],
-        "architecture": "amd64",
-        "operatingSystems": ["linux"],
-        "resources": {
-            # Added back, so that what is left for pods is what EC2 leaves.
-            "cpu": f"{machine.allocatable_cpu_millicores + KUBELET_CPU_MILLICORES}m",
-            "memory": f"{machine.allocatable_memory_mib + KUBELET_MEMORY_MIB}Mi",
-            "ephemeral-storage": f"{machine.local_disk_gb}G",
-            "pods": "110",
-            GPU_RESOURCE: str(machine.accelerator_count),
-        },
-    }
 
 
 def prometheus_url(kubeconfig: Path) -> str | None:

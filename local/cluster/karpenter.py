@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from infra.local import karpenter_instance_types
+from local.cluster.instance_types import karpenter_instance_types
 from local.cluster.ports import Ports
 from local.cluster.supervision import Program
 from local.paths import KUBECONFIG, STATE

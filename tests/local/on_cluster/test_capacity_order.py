@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from infra.local import karpenter_instance_types
 from infra.scheduling import GPU_TAINT
+from local.cluster.instance_types import karpenter_instance_types
 from tests.local.on_cluster.deployment import Deployed, deployed
 from tests.stacks.environments import local_values
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sizing.fit.references import Comparison, comparisons, references, table
+from tests.sizing.fit.references import Comparison, comparisons, references, table
 
 ALL = [one for row in references().values() for one in comparisons(row)]
 FROM_THE_LOG = [one for one in ALL if one.given != "constants alone"]
@@ -38,6 +38,6 @@ def test_every_log_since_0_16_with_a_pool_is_predicted_blind():
 
 
 def test_the_published_table_is_what_the_code_says():
-    from sizing.fit.references import ROOT
+    from tests.sizing.fit.references import ROOT
 
     assert (ROOT / "docs" / "fit-errors.md").read_text(encoding="utf-8") == table(ALL)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 
-from infra.local import karpenter_instance_types
+from local.cluster.instance_types import karpenter_instance_types
 from sizing.hardware.machines import MACHINES, machine
 
 

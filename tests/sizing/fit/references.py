@@ -1,4 +1,4 @@
-"""Predictions beside public logs: `python -m sizing.fit.references` renews docs/fit-errors.md and .png.
+"""Predictions beside public logs: `python -m tests.sizing.fit.references` renews docs/fit-errors.md and .png.
 
 The picture needs matplotlib, which nothing else of the package does.
 """
@@ -23,12 +23,12 @@ from sizing.models.models import model
 from sizing.models.weights import GIB
 from sizing.tables import read_data
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @dataclass(frozen=True)
 class Reference:
-    """A row of data/fit_references.yaml, which says what the fields mean."""
+    """A row of references.yaml, which says what the fields mean."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
@@ -102,7 +102,7 @@ class Comparison:
 @cache
 def references() -> Mapping[str, Reference]:
     """Every row by name."""
-    path = Path(__file__).parent / "data" / "fit_references.yaml"
+    path = Path(__file__).parent / "references.yaml"
     adapter = TypeAdapter(Reference)
     rows = read_data(path)
     return {name: adapter.validate_python({**row, "name": name}) for name, row in rows.items()}
