@@ -37,8 +37,8 @@ POLICY_HEADER = "x-policy"
 LOOSER = f"{MODEL}_looser"
 UNBOUNDED = f"{MODEL}_unbounded"
 CLUSTERS: Mapping[Policy, str] = {
-    "least request": cluster_name(MODEL, affinity=False),
-    "hash": cluster_name(MODEL, affinity=True),
+    "least request": cluster_name(MODEL, "least_request"),
+    "hash": cluster_name(MODEL, "affinity"),
     "hash, 200 %": LOOSER,
     "hash, no bound": UNBOUNDED,
 }

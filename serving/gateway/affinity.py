@@ -12,8 +12,13 @@ where each half is even, so is their sum. What it gains and costs is measured in
 
 from __future__ import annotations
 
+from typing import Literal
+
 from serving.gateway.documents import Document
 from serving.gateway.metadata import PROMPT_CACHE_KEY, filter_state
+
+Balancing = Literal["least_request", "affinity"]
+"""How a replica is chosen: the one with the fewest in flight, or the one where a key's prefix is cached."""
 
 BALANCE_PER_CENT = 125
 """Of the mean in flight. In docs/affinity.md it costs a few of the hits that no bound has, and the busiest

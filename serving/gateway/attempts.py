@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from serving.gateway.affinity import Balancing
 from serving.gateway.documents import Document, typed
 from serving.gateway.served import ServedModel
 from serving.gateway.tries import RETRIES
@@ -38,9 +39,9 @@ class Destination:
     attempts: tuple[str, ...]
     overflow: str | None = None
 
-    def cluster(self, affinity: bool) -> str:
+    def cluster(self, balancing: Balancing) -> str:
         """Name of its cluster: the Services in their order."""
-        return cluster_name("_or_".join(dict.fromkeys(self.attempts)), affinity)
+        return cluster_name("_or_".join(dict.fromkeys(self.attempts)), balancing)
 
     def retry_policy(self, model: ServedModel) -> Document:
         """`retry_policy` of routes of `model`. A try whose first byte takes longer counts as broken off."""
@@ -63,14 +64,14 @@ class Destination:
         }
 
 
-def cluster_name(service: str, affinity: bool) -> str:
-    """Name of the cluster of a Service that balances, or of the one that hashes."""
-    return f"{service}{AFFINITY}" if affinity else service
+def cluster_name(service: str, balancing: Balancing) -> str:
+    """Name of the cluster of a Service that chooses its replicas so."""
+    return f"{service}{AFFINITY}" if balancing == "affinity" else service
 
 
-def hashes(model: ServedModel) -> bool:
-    """Whether requests for it can reuse a prefix: only what generates keeps one from call to call."""
-    return model.task == "generate"
+def balancings(model: ServedModel) -> tuple[Balancing, ...]:
+    """How its replicas are chosen: also by prefix where one is kept from call to call, by what generates."""
+    return ("least_request", "affinity") if model.task == "generate" else ("least_request",)
 
 
 def own(model: ServedModel) -> Destination:
@@ -88,30 +89,17 @@ def stable(model: ServedModel) -> Destination:
     return Destination((model.name, *others[:RETRIES]), overflow=model.fallback)
 
 
-def canary(model: ServedModel, service: str) -> Destination:
-    """For the canary's share of a model's requests: what it fails to take goes where the others go."""
-    others = stable(model).attempts * (RETRIES + 1)
-    attempts = (service, *others[:RETRIES])
-    return Destination(attempts, overflow=model.name)
-
-
-def destinations(model: ServedModel) -> tuple[Destination, ...]:
-    """All that the routes of a model name."""
-    tried = () if model.canary is None else (canary(model, model.canary.service),)
-    return tuple(dict.fromkeys((own(model), stable(model), *tried)))
-
-
-def choice_of_cluster(destination: Destination, model: ServedModel, affinity: bool) -> Document:
+def choice_of_cluster(destination: Destination, model: ServedModel, balancing: Balancing) -> Document:
     """The part of a route's action that says to which cluster a request goes."""
-    cluster = destination.cluster(affinity)
+    cluster = destination.cluster(balancing)
     if destination.overflow is None:
         return {"cluster": cluster}
     script = CHOICE.format(
         counted=", ".join(f'"{name}"' for name in _counted(destination, model)),
         most=model.max_in_flight,
-        overflow=cluster_name(destination.overflow, affinity),
+        overflow=cluster_name(destination.overflow, balancing),
         cluster=cluster,
-        model=cluster_name(model.name, affinity),
+        model=cluster_name(model.name, balancing),
     )
     lua = typed(LUA_CLUSTER, source_code={"inline_string": script}, default_cluster=cluster)
     extension = {"name": "envoy.router.cluster_specifier_plugin.lua", "typed_config": lua}
@@ -120,7 +108,7 @@ def choice_of_cluster(destination: Destination, model: ServedModel, affinity: bo
 
 def _counted(destination: Destination, model: ServedModel) -> tuple[str, ...]:
     first = destination.attempts[0]
-    return tuple(cluster_name(first, affinity) for affinity in ((False, True) if hashes(model) else (False,)))
+    return tuple(cluster_name(first, balancing) for balancing in balancings(model))
 
 
 CHOICE = """\

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from serving.gateway.affinity import hashing
-from serving.gateway.attempts import Destination, cluster_name, destinations, hashes
+from serving.gateway import canary
+from serving.gateway.affinity import Balancing, hashing
+from serving.gateway.attempts import Destination, balancings, cluster_name, own, stable
 from serving.gateway.documents import Document, discovery, socket_address, typed
 from serving.gateway.served import ServedModel, Upstream
 from serving.gateway.tries import RETRIES
@@ -38,14 +39,19 @@ def cluster_documents(models: Sequence[ServedModel]) -> Document:
 
 
 def _clusters(model: ServedModel) -> Iterator[Document]:
-    variants = (False, True) if hashes(model) else (False,)
     for service in services(model):
-        for affinity in variants:
-            yield _service_cluster(service, model.upstream, model.max_in_flight, affinity)
-    for destination in destinations(model):
+        for balancing in balancings(model):
+            yield _service_cluster(service, model.upstream, model.max_in_flight, balancing)
+    for destination in _destinations(model):
         if len(destination.attempts) > 1:
-            for affinity in variants:
-                yield _composite_cluster(destination, affinity)
+            for balancing in balancings(model):
+                yield _composite_cluster(destination, balancing)
+
+
+def _destinations(model: ServedModel) -> tuple[Destination, ...]:
+    """All that the routes of a model name."""
+    tried = () if model.canary is None else (canary.destination(model, model.canary),)
+    return tuple(dict.fromkeys((own(model), stable(model), *tried)))
 
 
 def services(model: ServedModel) -> tuple[str, ...]:
@@ -53,8 +59,8 @@ def services(model: ServedModel) -> tuple[str, ...]:
     return (model.name,) if model.canary is None else (model.name, model.canary.service)
 
 
-def _service_cluster(service: str, upstream: Upstream, max_in_flight: int, affinity: bool) -> Document:
-    name = cluster_name(service, affinity)
+def _service_cluster(service: str, upstream: Upstream, max_in_flight: int, balancing: Balancing) -> Document:
+    name = cluster_name(service, balancing)
     endpoint = {
         "address": socket_address(service_host(service, INFERENCE_NAMESPACE), upstream.port),
         # What the answer's header calls the Service; the address is resolved all the same.
@@ -70,7 +76,7 @@ def _service_cluster(service: str, upstream: Upstream, max_in_flight: int, affin
         # did not read their answers took 940 MiB; with this, 190.
         per_connection_buffer_limit_bytes=32 * 1024,
         load_assignment={"cluster_name": name, "endpoints": [{"lb_endpoints": [{"endpoint": endpoint}]}]},
-        **_balancing(affinity),
+        **_balancing(balancing),
         circuit_breakers=_circuit_breakers(max_in_flight),
         health_checks=[_check(upstream.check_path)],
         # A replica that leaves is healthy until its end, and gets nothing new once its address is gone.
@@ -104,9 +110,9 @@ def _service_cluster(service: str, upstream: Upstream, max_in_flight: int, affin
     )
 
 
-def _balancing(affinity: bool) -> Document:
+def _balancing(balancing: Balancing) -> Document:
     # Requests differ a hundredfold in length: the replica with the fewest in flight is the freest.
-    chosen = hashing() if affinity else {"lb_policy": "LEAST_REQUEST"}
+    chosen = hashing() if balancing == "affinity" else {"lb_policy": "LEAST_REQUEST"}
     common = chosen.get("common_lb_config", {})
     assert isinstance(common, Mapping)
     # A replica that fails its check is left out as long as another one is left, not only while half of them
@@ -137,12 +143,12 @@ def _check(path: str) -> Document:
     }
 
 
-def _composite_cluster(destination: Destination, affinity: bool) -> Document:
+def _composite_cluster(destination: Destination, balancing: Balancing) -> Document:
     assert len(destination.attempts) == RETRIES + 1, "Envoy fails an attempt that has no cluster"
-    clusters = [{"name": cluster_name(service, affinity)} for service in destination.attempts]
+    clusters = [{"name": cluster_name(service, balancing)} for service in destination.attempts]
     return typed(
         "config.cluster.v3.Cluster",
-        name=destination.cluster(affinity),
+        name=destination.cluster(balancing),
         cluster_type={
             "name": "envoy.clusters.composite",
             "typed_config": typed(COMPOSITE, clusters=clusters),

@@ -13,13 +13,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from serving.gateway import canary
 from serving.gateway.affinity import hash_policy
 from serving.gateway.arrivals import count_as
 from serving.gateway.attempts import (
     Destination,
-    canary,
+    balancings,
     choice_of_cluster,
-    hashes,
     own,
     stable,
 )
@@ -183,15 +183,9 @@ def _routes_of(model: ServedModel, destination: Destination, right: str) -> Iter
             param="n",
         )
     if model.canary is not None:
-        service = model.canary.service
-        share = {
-            # The key is mandatory in Envoy's API and allows a change by hand; nothing sets it.
-            "runtime_fraction": {
-                "default_value": {"numerator": model.canary.weight, "denominator": "HUNDRED"},
-                "runtime_key": f"canary.{model.name}",
-            }
-        }
-        yield from _routes_to(model, service, canary(model, service), share, right)
+        tried = canary.destination(model, model.canary)
+        share = canary.share(model, model.canary)
+        yield from _routes_to(model, model.canary.service, tried, share, right)
     yield from _routes_to(model, model.name, destination, {}, right)
     yield _refusal(
         {"prefix": "/"},
@@ -212,9 +206,10 @@ def _more_sequences_than(most: int) -> Document:
 def _routes_to(
     model: ServedModel, counted_as: str, destination: Destination, share: Document, right: str
 ) -> Iterator[Document]:
-    variants = (True, False) if hashes(model) else (False,)
-    for affinity in variants:
-        keyed = {"dynamic_metadata": [present(PROMPT_CACHE_KEY)]} if affinity else {}
+    # One with a key first: the other takes every request.
+    for balancing in reversed(balancings(model)):
+        by_key = balancing == "affinity"
+        keyed = {"dynamic_metadata": [present(PROMPT_CACHE_KEY)]} if by_key else {}
         yield {
             # Of a request that was not answered: its counter's label (outcomes.py).
             "name": counted_as,
@@ -227,8 +222,8 @@ def _routes_to(
                 }
             ],
             "route": {
-                **choice_of_cluster(destination, model, affinity),
-                **(hash_policy() if affinity else {}),
+                **choice_of_cluster(destination, model, balancing),
+                **(hash_policy() if by_key else {}),
                 # A generation may take minutes and be silent for long: only its first byte has a time limit,
                 # which a replica that does what it is planned for never meets.
                 "timeout": "0s",
