@@ -18,7 +18,7 @@ class Engine:
 
     requests: path, headers and body of each request that arrived.
     proceed: set to let a stream go on after its first event.
-    refuse_first: connections to cut before an answer. full: answers 503, as with a full queue.
+    refuse_first: connections to cut before an answer. full: answers `full_status`, as with a full queue.
     pieces: what to answer with, if anything special, each piece written by itself.
     """
 
@@ -27,6 +27,7 @@ class Engine:
     proceed: threading.Event = field(default_factory=threading.Event)
     refuse_first: int = 0
     full: bool = False
+    full_status: int = 503
     pieces: Sequence[bytes] = ()
 
 
@@ -50,7 +51,7 @@ def serving() -> Iterator[Engine]:
                 self.connection.close()
                 return
             if engine.full:
-                self._answer(json.dumps({"error": {"message": "queue is full"}}).encode(), status=503)
+                self._answer(json.dumps({"error": {"message": "queue is full"}}).encode(), engine.full_status)
             elif engine.pieces:
                 self._start_chunks()
                 for piece in engine.pieces:
