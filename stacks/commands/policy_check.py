@@ -8,6 +8,7 @@ nothing is said about what would be replaced, and defaults that a cluster fills 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import sys
 import tempfile
@@ -242,4 +243,6 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+    # As in the program's own __main__.py.
+    gc.disable()
     sys.exit(main(sys.argv[1:]))
