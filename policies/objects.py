@@ -56,9 +56,9 @@ def kubernetes_object(resource: Resource) -> KubernetesObject | None:
 
     The kind is the last part of the type, `kubernetes:apps/v1:Deployment`: it is known in every preview.
     """
-    if not resource.resource_type.startswith("kubernetes:"):
+    kind = _kind(resource)
+    if kind is None:
         return None
-    kind = resource.resource_type.rpartition(":")[2]
     namespace = None if kind in NAMELESS_KINDS else _metadata(resource, "namespace", "default")
     return KubernetesObject(
         urn=resource.urn,
@@ -73,9 +73,16 @@ def kubernetes_objects(resources: Iterable[Resource], kinds: Iterable[str]) -> I
     """The Kubernetes objects of these kinds."""
     wanted = frozenset(kinds)
     for resource in resources:
-        found = kubernetes_object(resource)
-        if found is not None and found.kind in wanted:
-            yield found
+        if _kind(resource) in wanted:
+            found = kubernetes_object(resource)
+            if found is not None:
+                yield found
+
+
+def _kind(resource: Resource) -> str | None:
+    if not resource.resource_type.startswith("kubernetes:"):
+        return None
+    return resource.resource_type.rpartition(":")[2]
 
 
 def _metadata(resource: Resource, key: str, otherwise: str) -> str | None:

@@ -28,6 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from policies.objects import Resource
 from policies.properties import UnexpectedValueError
+from policies.received import received
 from policies.waivers import Waiver
 
 DOCUMENTATION = "docs/policies.md"
@@ -127,10 +128,12 @@ class Rule(Generic[S]):
         """The rule as Pulumi runs it."""
 
         def validate_resource(args: ResourceValidationArgs, report_violation: ReportViolation) -> None:
-            self._run([args], args.get_config(), report_violation)
+            self._run([received(args)], args.get_config(), report_violation)
 
         def validate_stack(args: StackValidationArgs, report_violation: ReportViolation) -> None:
-            self._run(args.resources, args.get_config(), report_violation)
+            self._run(
+                [received(resource) for resource in args.resources], args.get_config(), report_violation
+            )
 
         metadata = {
             "name": self.id,
