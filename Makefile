@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help toolchain up status startup down env key token plan plan-diff check policy-pack load chaos cases gateway-bench \
-  gateway-cost affinity-bench fuzz test test-unit test-vllm bench lint lock golden openapi schema pin-images \
+  gateway-cost affinity-bench fuzz test test-unit test-vllm bench cpu-bench lint lock golden openapi schema pin-images \
   test-without-local refresh-prices
 
 help: ## this list
@@ -135,6 +135,9 @@ refresh-prices: $(VENV)/all.stamp ## renew machine prices from the clouds' own A
 
 bench: toolchain ## timings of the main jobs, to docs/benchmarks.md and .json
 	@$(BIN)/python -m local.bench
+
+cpu-bench: $(VENV)/all.stamp ## CPU time of program, check and plan with 50 models beside BASE (2 minutes)
+	@$(BIN)/python -m local.bench_cpu --base "$(BASE)"
 
 lint: $(VENV)/all.stamp ## format, lint, types
 	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet . && $(BIN)/basedpyright --level error
