@@ -6,6 +6,8 @@ states meaning, unit and bounds. Rules that need more than one field, or a table
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from pydantic import Field
 
 from stacks.config.budget import DEFAULT_UTILIZATION, TAG_RULE, Budget, PriceOverride, TagKey, TagValue
@@ -18,7 +20,7 @@ from stacks.config.cluster import (
     NodeAutoscaler,
     SystemNodes,
 )
-from stacks.config.effect import Ineffective, NoEffectYet, ineffective
+from stacks.config.effect import Ineffective, NoEffectYet, effective_json, ineffective
 from stacks.config.gateway import Gateway, Public, Rate, RateLimit, Tokens
 from stacks.config.models import (
     Adapter,
@@ -31,7 +33,7 @@ from stacks.config.models import (
 )
 from stacks.config.node_pools import Capacity, NodePool
 from stacks.config.observability import BurnRateAlert, Observability
-from stacks.config.section import NAME_RULE, Section
+from stacks.config.section import NAME_RULE, Section, Way
 
 __all__ = [
     "DEFAULT_UTILIZATION",
@@ -65,6 +67,7 @@ __all__ = [
     "Stack",
     "SystemNodes",
     "Tokens",
+    "effective_json",
     "ineffective",
 ]
 
@@ -100,3 +103,26 @@ class Stack(Section, frozen=True):
     def utilization(self) -> float:
         """Share of a replica's throughput that the price of a token rests on."""
         return DEFAULT_UTILIZATION if self.budget is None else self.budget.utilization
+
+    def without_effect(self) -> Iterator[tuple[Way, str]]:
+        charges = self.cluster.charges
+        system = () if charges is None else (charges.system_nodes.machine_type,)
+        bought = {*system, *(name for pool in self.node_pools for name in pool.machine_types)}
+        for index, override in enumerate(self.price_overrides):
+            name = override.machine_type
+            if name not in bought:
+                yield (
+                    ("price_overrides", index),
+                    f"no node pool and no system node is a {name}; only the search for a cheaper machine "
+                    "reads this price",
+                )
+            elif override.spot_usd_per_hour is not None and not self._buys_spot(name):
+                yield (
+                    ("price_overrides", index, "spot_usd_per_hour"),
+                    f"no node pool buys {name} as spot",
+                )
+
+    def _buys_spot(self, machine_type: str) -> bool:
+        return "spot" in self.cluster.sells and any(
+            machine_type in pool.machine_types and "spot" in pool.capacity for pool in self.node_pools
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Annotated, ClassVar, Literal
@@ -13,7 +14,7 @@ from infra.kubernetes_version import CAPACITY_BUFFERS, LOCAL_RELEASE, Kubernetes
 from sizing.hardware.machines import CLOUDS, Cloud
 from stacks.config.effect import NoEffectYet
 from stacks.config.node_pools import Capacity, WarmCapacity
-from stacks.config.section import NAME_RULE, Name, Section
+from stacks.config.section import NAME_RULE, Name, Section, Way
 
 ClusterName = Annotated[Name, Field(description=f"identity of the cluster in Pulumi's state; {NAME_RULE}")]
 
@@ -100,6 +101,12 @@ class AnyCluster(Section, frozen=True):
     has_stores: ClassVar[bool] = True
     """Whether weights can come from buckets and registries of images."""
 
+    has_public_entrance: ClassVar[bool] = True
+    """Whether it can be reached from the internet."""
+
+    has_inference_gateway: ClassVar[bool] = True
+    """Whether a Gateway API inference gateway may run there already."""
+
     pulls_images: ClassVar[bool] = True
     """Whether its machines pull images from registries, which may give another one for the same tag."""
 
@@ -145,6 +152,8 @@ class LocalCluster(AnyCluster, frozen=True):
     sells: ClassVar[tuple[Capacity, ...]] = ("on-demand", "spot")
     attaches_disks: ClassVar[bool] = False
     has_stores: ClassVar[bool] = False
+    has_public_entrance: ClassVar[bool] = False
+    has_inference_gateway: ClassVar[bool] = False
     pulls_images: ClassVar[bool] = False
 
     @property
@@ -185,6 +194,10 @@ class AwsCluster(AnyCluster, frozen=True):
     @property
     def charges(self) -> Charges:
         return Charges(self.region, self.system_nodes, self.zones if self.nat_gateways == "per_zone" else 1)
+
+    def without_effect(self) -> Iterator[tuple[Way, str]]:
+        if self.nat_gateways == "one":
+            yield ("zones",), f"{NOT_BUILT.reason}, and one NAT gateway costs the same in any number of zones"
 
     @property
     def buys_with_karpenter(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema
@@ -10,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from serving.engines import ENGINES
 from stacks.config.chat import Reasoning, TemplateArguments, ToolCalls
 from stacks.config.effect import NoEffectYet
-from stacks.config.section import NAME_RULE, Fraction, Name, Seconds, Section
+from stacks.config.section import NAME_RULE, Fraction, Name, Seconds, Section, Way
 
 MOST_TOKENS = 10_000_000
 """Ten times the longest context of any model: what is above is a slip of the finger."""
@@ -253,3 +254,14 @@ class Model(Section, frozen=True):
     )
     slo: ServiceLevel
     expected_load: ExpectedLoad
+
+    def without_effect(self) -> Iterator[tuple[Way, str]]:
+        least, most = self.replicas.min, self.replicas.max
+        if self.weights != "hub":
+            yield ("revision",), f"weights come from {self.weights}, which is of one revision"
+        if least == most:
+            fixed = f"replicas.min and replicas.max are both {least}"
+            yield ("warm_replicas",), fixed
+            yield ("scale_down_stabilization_seconds",), fixed
+        if least > 0:
+            yield ("sleep_after_seconds",), f"the model never sleeps with replicas.min {least}"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from stacks.config.section import Name, Section
+from stacks.config.section import Name, Section, Way
 
 Capacity = Literal["reserved", "on-demand", "spot"]
 WarmCapacity = Literal["placeholder_pods", "capacity_buffer"]
@@ -58,3 +59,7 @@ class NodePool(Section, frozen=True):
     scale_down_after_seconds: int = Field(
         ge=0, le=86400, description="seconds that a machine stays empty before it is given back, 0 to 86400"
     )
+
+    def without_effect(self) -> Iterator[tuple[Way, str]]:
+        if self.warm_nodes == 0:
+            yield ("warm_capacity",), "warm_nodes is 0"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,7 +21,15 @@ Fraction = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
+Way = tuple[str | int, ...]
+"""Steps to a part of a section: names of fields, keys, and places in a list."""
+
+
 class Section(BaseModel, frozen=True):
     """Base of every object in a stack file: unknown keys are refused, nothing is coerced, nothing changes."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+    def without_effect(self) -> Iterator[tuple[Way, str]]:
+        """What other fields of this section leave without effect, each with the reason."""
+        yield from ()

@@ -102,11 +102,8 @@ def _configuration(
     return [
         # Where the cluster is reached and what it costs are no part of it; another cluster replaces the Job
         # anyway.
-        stack.model_dump_json(
-            exclude={
-                **dict.fromkeys(("cluster", "budget", "price_overrides", "tags", "observability"), True),
-                "gateway": {"tokens": {"public_keys"}},
-            }
+        config.effective_json(
+            stack, [("cluster",), ("budget",), ("price_overrides",), ("gateway", "tokens", "public_keys")]
         ),
         *(
             argument

@@ -21,7 +21,7 @@ from stacks.program.cluster import foundation, register_local
 from stacks.program.gateway import register_gateway, register_verification
 from stacks.program.gateway_tokens import gateway_tokens
 from stacks.program.models import register_models
-from stacks.program.preconditions import check_gateway, check_models, local_cluster
+from stacks.program.preconditions import check_models, local_cluster
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,6 @@ class Platform:
 def build(stack: config.Stack) -> Platform:
     """Registers everything that `stack` describes."""
     local = local_cluster(stack.cluster)
-    check_gateway(stack.gateway)
     return build_on(lambda: register_local(local), stack)
 
 

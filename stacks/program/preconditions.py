@@ -6,7 +6,7 @@ import pulumi
 
 from serving.images.pinned import IMAGES
 from sizing.models.models import is_config_path
-from stacks.config import Cluster, Gateway, LocalCluster, Stack
+from stacks.config import Cluster, LocalCluster, Stack
 from stacks.plan.sizing import ROOT
 from stacks.program.unpinned_images import unpinned_images
 
@@ -32,16 +32,3 @@ def check_models(stack: Stack) -> None:
                 "engines load it by its Hugging Face id: add a row to sizing/models/data/models.yaml and "
                 "name that. Nothing was changed"
             )
-
-
-def check_gateway(gateway: Gateway) -> None:
-    """What a local cluster has no part for is refused, not left out in silence."""
-    if gateway.public is not None:
-        raise pulumi.RunError(
-            "gateway.public: a local cluster has no entrance from the internet. Leave it out; nothing changed"
-        )
-    if gateway.backend == "inference_pool":
-        raise pulumi.RunError(
-            "gateway.backend: inference_pool needs a cluster that has an inference gateway already, and this "
-            "one has none: use envoy. Nothing was changed"
-        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from stacks.config import Stack
 from stacks.problems import Problem
 from stacks.validate.cluster import check_cluster
+from stacks.validate.gateway import check_gateway
 from stacks.validate.models import check_model
 from stacks.validate.names import duplicates
 from stacks.validate.node_pools import check_pool
@@ -18,6 +19,7 @@ def check(stack: Stack) -> list[Problem]:
     """Every problem of a stack whose sections are each valid by themselves."""
     problems = [
         *check_cluster(stack.cluster),
+        *check_gateway(stack.gateway, stack.cluster),
         *check_prices(stack),
         *check_observability(stack.observability),
         *duplicates("node_pools", [pool.name for pool in stack.node_pools], key=".name"),

@@ -59,9 +59,8 @@ def test_it_is_in_tables_text_and_json():
     line = "tags has no effect yet: nothing that is registered carries them"
     assert line in shown.getvalue()
     assert line in lines(plan)
-    assert {"path": "tags", "reason": "nothing that is registered carries them"} in json.loads(
-        json.dumps(plan.exported())
-    )["no_effect_yet"]
+    exported = json.loads(json.dumps(plan.exported()))["no_effect_yet"]
+    assert {"path": "tags", "reason": "nothing that is registered carries them", "when": "yet"} in exported
 
 
 def test_a_disk_on_the_local_cluster_is_refused():

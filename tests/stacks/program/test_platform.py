@@ -371,21 +371,3 @@ def test_pods_of_warm_nodes_meet_the_restricted_standard(tmp_path: Path):
     )
     for name, spec in pods(recording):
         assert_restricted(name, spec)
-
-
-PUBLIC = {"hostname": "llm.example.com", "certificate": "llm"}
-
-
-@pytest.mark.parametrize(
-    ("path", "value", "said"),
-    [
-        ("gateway.public", PUBLIC, "gateway.public: a local cluster has no entrance from the internet"),
-        ("gateway.backend", "inference_pool", "gateway.backend: inference_pool needs a cluster that has"),
-    ],
-)
-def test_what_a_local_cluster_has_no_part_for_is_refused_in_one_line(
-    tmp_path: Path, path: str, value: object, said: str
-):
-    with pytest.raises(pulumi.RunError, match=said) as refused:
-        run(stack_on(tmp_path / "kubeconfig", changed(path, value)))
-    assert "\n" not in str(refused.value)
