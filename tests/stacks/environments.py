@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -55,12 +56,29 @@ def _local_values() -> dict[str, Any]:
 def changed(path: str, value: object) -> dict[str, Any]:
     """The local environment with the value at `path` replaced, such as `models.0.replicas.min`."""
     values = local_values()
+    target, last = _place(values, path)
+    target[last] = value
+    return values
+
+
+def merged(values: dict[str, Any], changes: Mapping[str, object]) -> dict[str, Any]:
+    """A copy of `values` with the value at each path replaced; None removes it."""
+    copied = copy.deepcopy(values)
+    for path, value in changes.items():
+        target, last = _place(copied, path)
+        if value is None:
+            target.pop(last, None)
+        else:
+            target[last] = value
+    return copied
+
+
+def _place(values: dict[str, Any], path: str) -> tuple[Any, str | int]:
     *way, last = [int(step) if step.isdigit() else step for step in path.split(".")]
     target: Any = values
     for step in way:
         target = target[step]
-    target[last] = value
-    return values
+    return target, last
 
 
 def stack_on(kubeconfig: Path, values: dict[str, Any] | None = None) -> Stack:

@@ -11,11 +11,11 @@ from rich.console import Console
 
 from stacks.config import ineffective
 from stacks.load import from_file, parse
-from stacks.plan import make_plan
+from stacks.plan import Plan, make_plan
 from stacks.plan.tables import show
 from stacks.plan.text import lines
 from stacks.problems import StackError
-from tests.stacks.environments import aws_values, local_values
+from tests.stacks.environments import aws_values, local_values, merged
 
 OBSERVED = {
     "metrics_retention_days": 10,
@@ -91,3 +91,54 @@ def test_a_declared_field_changes_no_figure():
     for plan in planned:
         del plan["no_effect_yet"]
     assert all(plan == planned[0] for plan in planned)
+
+
+OVERRIDE = {"machine_type": "g6.2xlarge", "usd_per_hour": 1, "as_of": "2026-11-24", "source": "test"}
+
+COMBINATIONS: list[tuple[str, dict[str, object], dict[str, object], object]] = [
+    ("models[0].sleep_after_seconds", {"models.0.replicas.min": 1}, {"models.0.replicas.min": 0}, 900),
+    ("models[0].warm_replicas", {"models.0.replicas.min": 5}, {}, 1),
+    ("models[0].scale_down_stabilization_seconds", {"models.0.replicas.min": 5}, {}, 90),
+    ("models[0].revision", {"models.0.weights": "s3://bucket/folder"}, {}, "9" * 40),
+    ("node_pools[0].warm_capacity", {}, {"node_pools.0.warm_nodes": 1}, "capacity_buffer"),
+    ("cluster.zones", {"cluster.nat_gateways": "one"}, {}, 2),
+    (
+        "price_overrides[0].machine_type",
+        {"price_overrides": [{**OVERRIDE, "machine_type": "p5.48xlarge", "usd_per_hour": 90}]},
+        {"price_overrides": [OVERRIDE]},
+        "p4d.24xlarge",
+    ),
+    (
+        "price_overrides[0].spot_usd_per_hour",
+        {"price_overrides": [{**OVERRIDE, "spot_usd_per_hour": 0.5}]},
+        {"node_pools.0.capacity": ["spot", "on-demand"]},
+        0.4,
+    ),
+]
+"""A field, what leaves it without effect, what gives it its effect back, and another value of it."""
+
+
+@pytest.mark.parametrize(("path", "given", "acting", "value"), COMBINATIONS, ids=lambda case: str(case)[:40])
+def test_a_field_that_another_one_leaves_without_effect_is_named(
+    path: str, given: dict[str, object], acting: dict[str, object], value: object
+):
+    way = path.replace("[", ".").replace("]", "")
+    named = path.removesuffix(".machine_type")
+    values = merged(aws_values(), {way: value, **given} if "price" not in path else given)
+    plan = make_plan(parse(values, "test"))
+    found = {field.path: str(field) for field in plan.no_effect_yet}
+    assert found[named].startswith(f"{named} has no effect here: ")
+    other = make_plan(parse(merged(values, {way: value}), "test"))
+    assert _without_list(other) == _without_list(plan)
+    acts = merged(aws_values(), {way: value} if "price" not in path else given)
+    assert named not in paths(merged(acts, acting))
+
+
+def test_a_field_that_is_left_out_is_not_named_in_any_combination():
+    values = aws_values()
+    del values["models"][0]["scale_down_stabilization_seconds"]
+    assert not [path for path in paths(merged(values, {"models.0.replicas.min": 5})) if "scale_down" in path]
+
+
+def _without_list(plan: Plan) -> dict[str, object]:
+    return {key: part for key, part in plan.exported().items() if key != "no_effect_yet"}
