@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic.config import JsonDict
 
@@ -48,40 +47,34 @@ class Ineffective:
 
 def ineffective(section: Section) -> list[Ineffective]:
     """What is set in the file and has no effect, in the order of the model."""
-    return [found for _, found, is_set in _of_section(section, ()) if is_set]
+    return [found for _, found, is_named in _of_section(section, ()) if is_named]
 
 
 def effective_json(section: Section, besides: Iterable[Way] = ()) -> str:
-    """`section` as JSON, with null for what has no effect, set in the file or not, and for `besides`."""
-    ways = [*(way for way, _, _ in _of_section(section, ())), *besides]
-    return json.dumps(_blanked(section.model_dump(mode="json"), ways))
+    """`section` as JSON without what has no effect, set in the file or not, and without `besides`."""
+    return section.model_dump_json(
+        exclude=_tree([*(way for way, _, _ in _of_section(section, ())), *besides])
+    )
 
 
-def _blanked(value: object, ways: Sequence[Way]) -> object:
-    if () in ways:
-        return None
-    match value:
-        case dict():
-            return {key: _blanked(item, _below(key, ways)) for key, item in value.items()}
-        case list():
-            return [_blanked(item, _below(index, ways)) for index, item in enumerate(value)]
-        case _:
-            return value
-
-
-def _below(step: str | int, ways: Sequence[Way]) -> list[Way]:
-    return [way[1:] for way in ways if way[0] == step]
+def _tree(ways: Sequence[Way]) -> dict[Any, Any]:
+    """The fields at the ends of `ways` as Pydantic takes them."""
+    return {
+        step: True if (step,) in ways else _tree([way[1:] for way in ways if way[0] == step])
+        for step in dict.fromkeys(way[0] for way in ways)
+    }
 
 
 def _of_section(section: Section, way: Way) -> Iterator[tuple[Way, Ineffective, bool]]:
-    """Everything without effect: where it is, what is said of it, whether the file sets it."""
+    """Everything without effect: where it is, what is said of it, whether it is named."""
     for name, field in type(section).model_fields.items():
         value, mark = getattr(section, name), field.json_schema_extra
-        if not isinstance(mark, NoEffectYet):
-            yield from _within(value, (*way, name))
-        elif mark.concerns(value):
-            place = (*way, name)
-            yield place, Ineffective(_path(place), mark.reason), name in section.model_fields_set
+        place = (*way, name)
+        if isinstance(mark, NoEffectYet):
+            is_named = name in section.model_fields_set and mark.concerns(value)
+            yield place, Ineffective(_path(place), mark.reason), is_named
+        else:
+            yield from _within(value, place)
     for inner, reason in section.without_effect():
         place = (*way, *inner)
         yield place, Ineffective(_path(place), reason, "here"), inner[0] in section.model_fields_set
