@@ -62,23 +62,13 @@ def flows(
     clients = (ANYWHERE,) if exposure == "public" else around.clients
     scraper = (around.prometheus.peer,)
     engines = list(engines)
+    requests = _ports(engine.upstream.port for engine in engines)
+    metrics = _ports(engine.metrics_port for engine in engines)
     unchecked = _ports(engine.upstream.port for engine in engines if not engine.checks_names)
     return (
         Flow("clients-to-gateway", "requests", clients, (GATEWAYS,), (Port(client_port),)),
-        Flow(
-            "gateway-to-engines",
-            "requests",
-            (GATEWAYS,),
-            (ENGINES,),
-            _ports(engine.upstream.port for engine in engines),
-        ),
-        Flow(
-            "prometheus-to-engines",
-            "metrics",
-            scraper,
-            (ENGINES,),
-            _ports(engine.metrics_port for engine in engines),
-        ),
+        Flow("gateway-to-engines", "requests", (GATEWAYS,), (ENGINES,), requests),
+        Flow("prometheus-to-engines", "metrics", scraper, (ENGINES,), metrics),
         *(
             [Flow("verification-to-engines", "what they serve", (VERIFICATION,), (ENGINES,), unchecked)]
             if unchecked
