@@ -97,9 +97,7 @@ def server_settings(flags: argparse.Namespace, machine: Machine, served: Model) 
         histogram_buckets=custom_buckets(flags.custom_histogram_buckets),
         statistics=flags.disable_log_stats is not True,
         parsers=parsers(flags, served),
-        media=Media(
-            served_names[0], served.architecture.multimodal, tuple(given(flags.allowed_media_domains, ()))
-        ),
+        media=Media(served_names[0], _takes_images(served), tuple(given(flags.allowed_media_domains, ()))),
         documented=flags.disable_fastapi_docs is not True,
         origins=origins(flags),
         trusts_templates=flags.trust_request_chat_template is True,
@@ -147,3 +145,7 @@ def custom_buckets(value: object) -> Mapping[str, Sequence[float]]:
 
 def optional_bound(name: str, value: int | None) -> int | None:
     return None if value is None else at_least(name, 0, value, 0)
+
+
+def _takes_images(model: Model) -> bool:
+    return any(weight.component == "vision" for weight in model.architecture.outer)

@@ -27,7 +27,6 @@ class MachineShape:
 
     accelerator: row of sizing/hardware/accelerators.py.
     allocatable_*: what is left for pods once the system and the kubelet have their share.
-    network_gbps: the machine's maximum, 10^9 bits per second.
     local_disk_gb: NVMe that comes with it, 10^9 bytes; 0 where only an attached disk holds images and caches.
     """
 
@@ -41,7 +40,6 @@ class MachineShape:
     memory_gib: float
     allocatable_cpu_millicores: int
     allocatable_memory_mib: int
-    network_gbps: float
     local_disk_gb: int
 
     @property

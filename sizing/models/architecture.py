@@ -227,7 +227,3 @@ class Architecture:
         kept = [cache for cache in caches if isinstance(cache, AttentionCache | LatentCache)]
         grown = [cache for cache in kept if isinstance(cache, LatentCache) or cache.grows]
         return tuple(grown if grown else kept)
-
-    @property
-    def multimodal(self) -> bool:
-        return any(weight.component == "vision" for weight in self.outer)

@@ -12,7 +12,7 @@ from typing import ClassVar, get_args
 from pydantic import ConfigDict
 
 from sizing.choices import UnknownNameError
-from sizing.models.architecture import Architecture, AttentionCache, LatentCache, Precision, Quantization
+from sizing.models.architecture import Architecture, LatentCache, Precision, Quantization
 from sizing.models.chat import KnownParsers
 from sizing.models.huggingface import ConfigError, architecture, read_config
 from sizing.models.task import Task
@@ -100,15 +100,6 @@ class Model:
     def checkpoint(self) -> Precision:
         """Precision of the weights in the repository."""
         return self.architecture.quantization.precision
-
-    @cached_property
-    def full_attention_layers(self) -> int:
-        """Layers that keep something of every token, however long the context is."""
-        return sum(
-            isinstance(layer.cache, LatentCache)
-            or (isinstance(layer.cache, AttentionCache) and layer.cache.grows)
-            for layer in self.architecture.layers
-        )
 
     @cached_property
     def weights_gib(self) -> Mapping[str, float]:

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policies.properties import UnexpectedValueError
-from policies.reachability import AddressEnd, Destination, PodEnd, Policy, network_policies, reaches
+from policies.reachability import Policy, network_policies
 from tests.policies.judging import registered
+from tests.policies.reaching import AddressEnd, Destination, PodEnd, reaches, selects_pod
 
 DB = PodEnd("default", {"role": "db"}, ports={"postgres": 6379})
 FRONTEND = PodEnd("default", {"role": "frontend"})
@@ -233,7 +234,7 @@ def test_an_end_without_policies_leaves_the_decision_to_the_other(specs, source,
     both = reaches(found, source, Destination(target, port))
     # Whoever is refused by both ends is refused by one of them against somebody who has no walls at all.
     selected = [
-        end for end in (source, target) if isinstance(end, PodEnd) and any(p.selects(end) for p in found)
+        end for end in (source, target) if isinstance(end, PodEnd) and any(selects_pod(p, end) for p in found)
     ]
     if not selected:
         assert both

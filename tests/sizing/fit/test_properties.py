@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from sizing.fit import Fit, FitRequest, Measured, fit
 from sizing.hardware.accelerators import ACCELERATORS, Accelerator
 from sizing.models.models import MODELS, Model
+from tests.sizing.models.layers import full_attention_layers
 
 UNIFORM = [
     name
     for name, model in MODELS.items()
-    if model.full_attention_layers == model.layers and model.kv_heads > 1
+    if full_attention_layers(model) == model.layers and model.kv_heads > 1
 ]
 
 models = st.sampled_from(sorted(MODELS)).map(lambda name: MODELS[name])

@@ -5,6 +5,7 @@ import pytest
 from serving.images.pinned import IMAGES
 from sizing.choices import UnknownNameError
 from sizing.models.models import MODELS, model
+from tests.sizing.models.layers import full_attention_layers
 
 
 @pytest.mark.parametrize(
@@ -30,7 +31,7 @@ def test_every_row_is_consistent(name: str):
     assert row.checkpoint in row.weights_gib
     assert row.attention_heads % row.kv_heads == 0
     assert 0 < row.active_parameters_billion <= row.parameters_billion
-    assert 0 < row.full_attention_layers <= row.layers
+    assert 0 < full_attention_layers(row) <= row.layers
     assert row.source
     if "bf16" in row.weights_gib:
         # Two bytes each; 10^9 parameters are 1.863 GiB.

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from policies.reachability import AddressEnd, Destination, PodEnd, network_policies, reaches
+from policies.reachability import network_policies
 from serving.engines.vllm import NO_DOMAIN
 from serving.names import COMPONENT_LABEL, INFERENCE_NAMESPACE, selector
 from stacks import program
 from stacks.load import parse
 from stacks.problems import StackError
 from tests.policies.judging import registered
+from tests.policies.reaching import AddressEnd, Destination, PodEnd, reaches
 from tests.recording import record
 from tests.stacks.environments import local_values, stack_on
 

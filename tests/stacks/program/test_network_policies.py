@@ -10,13 +10,14 @@ import pytest
 
 from infra.network_policies import policy_specs
 from policies.pods import pod_of, pod_owners
-from policies.reachability import AddressEnd, Destination, End, PodEnd, Policy, network_policies, reaches
+from policies.reachability import Policy, network_policies
 from serving.engines.vllm import VLLM
 from serving.gateway.flows import BUCKET_READERS, ENGINES, GATEWAYS, STAGING_JOBS, VERIFICATION, flows
 from serving.names import GATEWAY_NAMESPACE, INFERENCE_NAMESPACE
 from stacks import program
 from stacks.load import STACKS, from_file
 from tests.policies.judging import registered
+from tests.policies.reaching import AddressEnd, Destination, End, PodEnd, reaches
 from tests.recording import Recording, record
 from tests.serving.contracts import surroundings
 from tests.stacks.environments import stack_on

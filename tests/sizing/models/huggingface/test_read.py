@@ -10,6 +10,7 @@ import pytest
 from sizing.models.huggingface import ConfigError, UnsupportedModelError, architecture, read_config
 from sizing.models.models import MODELS, is_config_path, load_model
 from tests.sizing.fit.requests import CONFIGS
+from tests.sizing.models.layers import full_attention_layers
 
 PLAIN = {
     "model_type": "llama", "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
@@ -74,12 +75,12 @@ def test_the_context_is_stretched_as_vllm_does(scaling: object, context: int):
 
 def test_windows_by_the_habits_of_a_family():
     gemma = load_model(str(CONFIGS / "gemma-3-27b.json"))
-    assert gemma.full_attention_layers == 10
-    assert load_model(str(CONFIGS / "gemma-2-9b.json")).full_attention_layers == 21
-    assert load_model(str(CONFIGS / "mistral-7b-v0.1.json")).full_attention_layers == 0
+    assert full_attention_layers(gemma) == 10
+    assert full_attention_layers(load_model(str(CONFIGS / "gemma-2-9b.json"))) == 21
+    assert full_attention_layers(load_model(str(CONFIGS / "mistral-7b-v0.1.json"))) == 0
     qwen = load_model(str(CONFIGS / "qwen2.5-7b.json"))
-    assert qwen.full_attention_layers == 28  # use_sliding_window is false
-    assert load_model(str(CONFIGS / "llama-4-scout.json")).full_attention_layers == 12
+    assert full_attention_layers(qwen) == 28  # use_sliding_window is false
+    assert full_attention_layers(load_model(str(CONFIGS / "llama-4-scout.json"))) == 12
 
 
 def test_layers_that_read_an_earlier_cache_have_none():
