@@ -7,7 +7,7 @@ import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
-from dashboards.rules import ScaledModel, pool_rule_group, rule_group
+from dashboards.recording_rules import ScaledModel, pool_rule_group, rule_group
 from infra.cluster import Cluster
 from serving.engines import engine_of
 from serving.engines.engine import Engine

@@ -1,8 +1,9 @@
 """How many replicas a model runs: a KEDA ScaledObject, from which KEDA makes the HorizontalPodAutoscaler.
 
-Every trigger is a recorded rule in units of replicas (dashboards/rules.py) with the target 1, so the HPA
-wants as many replicas as the largest of them says. The number is absolute: it does not depend on how many
-replicas there are, so those that are still loading cannot multiply it, as they do in a rule on a ratio.
+Every trigger is a recorded rule in units of replicas (dashboards/recording_rules.py) with the target 1, so
+the HPA wants as many replicas as the largest of them says. The number is absolute: it does not depend on
+how many replicas there are, so those that are still loading cannot multiply it, as they do in a rule on a
+ratio.
 """
 
 from collections.abc import Mapping

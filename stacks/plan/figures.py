@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Literal
 
-from dashboards.rules import ScaledModel
+from dashboards.recording_rules import ScaledModel
 from infra.kubernetes_version import KubernetesVersion
 from infra.scheduling import NodePool
 from serving.gateway.served import ServedModel

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dashboards.rules import InFlight, ScaledModel, Throughput
+from dashboards.recording_rules import InFlight, ScaledModel, Throughput
 from serving.scaling import ScalingBounds
 from stacks.config import Model
 from stacks.plan.sizing import Sized

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import pulumi
 
-from dashboards.rules import engine_series, rule_group
+from dashboards.recording_rules import engine_series, rule_group
 from infra.cluster import Cluster
 from serving.engines import engine_of
 from serving.gateway.authentication import Authentication

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from dashboards.rules import InFlight, ScaledModel
+from dashboards.recording_rules import InFlight, ScaledModel
 
 
 def scaled_model(**changes: Any) -> ScaledModel:

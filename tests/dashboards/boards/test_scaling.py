@@ -11,7 +11,7 @@ import pytest
 
 from dashboards.boards import scaling
 from dashboards.boards.scaling import BoardModel, Line, scaling_board
-from dashboards.rules import recording_rules
+from dashboards.recording_rules import recording_rules
 from serving.signals import POOL_NODES
 from sizing.choices import UnknownNameError
 from stacks.load import from_file

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from dashboards.rules import ScaledModel, rule_group
+from dashboards.recording_rules import ScaledModel, rule_group
 from serving.signals import series
 
 OF_MODEL = 'namespace="inference",inference_service="chat"'

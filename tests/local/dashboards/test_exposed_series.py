@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from prometheus_client import CollectorRegistry
 
-from dashboards.rules import engine_series, recording_rules
+from dashboards.recording_rules import engine_series, recording_rules
 from local.engine.metrics import EngineMetrics
 from serving.engines import ENGINES, engine_of
 from serving.gateway.arrivals import ARRIVALS_METRIC
 from tests.dashboards.scaled_models import scaled_model
-from tests.dashboards.test_rules import names
+from tests.dashboards.test_recording_rules import names
 from tests.local.engine.conftest import quick_engine
 
 KUBERNETES = {"kube_deployment_spec_replicas", "kube_deployment_status_replicas_ready", "kube_node_labels"}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dashboards.rules import ScaledModel, Throughput
+from dashboards.recording_rules import ScaledModel, Throughput
 from serving.engines import ENGINES
 from serving.engines.vllm import VLLM
 from serving.gateway.first_tokens import EDGES

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dashboards.rules import Throughput
+from dashboards.recording_rules import Throughput
 from stacks.load import parse
 from stacks.plan import make_plan
 from stacks.plan.text import lines

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import promql_parser
 import pytest
 
-from dashboards.rules import pool_rule_group, recording_rules, rule_group
+from dashboards.recording_rules import pool_rule_group, recording_rules, rule_group
 from serving.signals import SIGNALS, WAKE, series, signal
 from sizing.choices import UnknownNameError
 from tests.dashboards.scaled_models import scaled_model
