@@ -86,7 +86,7 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What stands around the workloads on a cluster's network: the walls have a door to each of these.
+    """What stands around the workloads on a cluster's network: network policies allow flows to each of these.
 
     clients: networks from which a gateway is reached that is not public. A load balancer's health checks
     come from there too.

@@ -66,7 +66,7 @@ THIS_MACHINE = Addresses(("127.0.0.1/32",))
 def surroundings(prometheus: str, hub: str) -> Surroundings:
     """What stands around the workloads, from the addresses of Prometheus and the hub.
 
-    Nothing enforces the walls here. They are registered all the same, and have the form that clouds get.
+    Nothing enforces network policies here. They are registered, in the form that clouds get.
     """
     return Surroundings(
         clients=(THIS_MACHINE,),

@@ -1,4 +1,4 @@
-"""Walls between workloads: nothing goes in or out of a namespace but the flows that are named.
+"""Network policies between workloads: nothing goes in or out of a namespace but the flows that are named.
 
 A flow becomes two NetworkPolicies, one at each end that lies in a namespace of ours: Kubernetes lets a
 connection through only if the sender's policies and the receiver's both do.
@@ -112,19 +112,24 @@ def _inside(part: str, whole: str) -> bool:
 
 
 @dataclass
-class WallsArgs:
-    """cluster, namespace: where they stand. flows: all that there are; each namespace takes its ends."""
+class NetworkPoliciesArgs:
+    """cluster, namespace: where they are registered. flows: all; each namespace takes its ends."""
 
     cluster: Cluster
     namespace: str
     flows: Sequence[Flow]
 
 
-class Walls(pulumi.ComponentResource):
+class NetworkPolicies(pulumi.ComponentResource):
     """The NetworkPolicies of one namespace, the refusal of everything else among them."""
 
-    def __init__(self, name: str, args: WallsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("llm-platform:infra:Walls", name, {}, opts)
+    def __init__(
+        self, name: str, args: NetworkPoliciesArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        # Its type before: with the alias an existing stack replaces nothing, and no namespace is open.
+        before = pulumi.ResourceOptions(aliases=[pulumi.Alias(type_="llm-platform:infra:Walls")])
+        opts = pulumi.ResourceOptions.merge(opts, before)
+        super().__init__("llm-platform:infra:NetworkPolicies", name, {}, opts)
         for policy, spec in policy_specs(args.namespace, args.flows).items():
             k8s.networking.v1.NetworkPolicy(
                 f"{name}-{policy}",

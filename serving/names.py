@@ -11,7 +11,7 @@ GATEWAY = "gateway"
 """Name of the gateway's Deployment and Service."""
 
 STAGING = "staging"
-"""Name of the Jobs that stage weights, beside the engines: walls let them out to the hub or a bucket."""
+"""Name of the Jobs that stage weights, beside the engines: they may connect to the hub or a bucket."""
 
 NAME_LABEL = "app.kubernetes.io/name"
 COMPONENT_LABEL = "app.kubernetes.io/component"

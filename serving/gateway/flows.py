@@ -1,4 +1,4 @@
-"""Every connection that the walls let through: the one table of them, in docs/security.md too."""
+"""Every connection that network policies allow: the one table of them, in docs/security.md too."""
 
 from __future__ import annotations
 

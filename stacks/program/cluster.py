@@ -11,7 +11,7 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from infra.cluster import Cluster
 from infra.local import LocalCluster, LocalClusterArgs, hub_url, prometheus_url
-from infra.network_policies import Flow, Walls, WallsArgs
+from infra.network_policies import Flow, NetworkPolicies, NetworkPoliciesArgs
 from infra.pod_security import namespace_labels
 from infra.priority import PriorityClasses
 from infra.warm_nodes import WARM_NODES_NAMESPACE, WarmNodes, WarmNodesArgs
@@ -93,16 +93,16 @@ def _tls_secret(gateway: config.Gateway, cluster: Cluster) -> str | None:
     return gateway.public.certificate
 
 
-def _namespace(name: str, cluster: Cluster, allowed: Sequence[Flow]) -> Walls:
-    """A namespace with its walls, which stand before any pod and fall after the last."""
+def _namespace(name: str, cluster: Cluster, allowed: Sequence[Flow]) -> NetworkPolicies:
+    """A namespace with its network policies, which are there before any pod and until after the last."""
     namespace = k8s.core.v1.Namespace(
         name,
         metadata=ObjectMetaArgs(name=name, labels=namespace_labels()),
         opts=pulumi.ResourceOptions(provider=cluster.provider, depends_on=list(cluster.requirements)),
     )
-    return Walls(
+    return NetworkPolicies(
         f"{name}-walls",
-        WallsArgs(cluster=cluster, namespace=name, flows=allowed),
+        NetworkPoliciesArgs(cluster=cluster, namespace=name, flows=allowed),
         pulumi.ResourceOptions(depends_on=[namespace]),
     )
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from infra.cluster import LINK_LOCAL, Addresses, Pods, outside
-from infra.network_policies import Flow, Port, policy_specs
+from infra.network_policies import Flow, NetworkPolicies, NetworkPoliciesArgs, Port, policy_specs
+from stacks.commands import recording
+from tests.recording import record
+from tests.serving.contracts import cluster_contract
 
 ONE, TWO = Pods("one", {"app": "a"}), Pods("two", {"app": "b"})
 
@@ -96,3 +101,22 @@ def test_an_empty_list_would_mean_everything_and_is_refused(missing):
 def test_two_ends_in_one_namespace_would_replace_each_other():
     with pytest.raises(ValueError, match="two ends in one"):
         policy_specs("one", [flow(sources=(ONE, Pods("one", {"app": "c"})))])
+
+
+def test_a_stack_from_before_keeps_its_policies(monkeypatch):
+    """The component's type changed: the engine is told the one that the state of such a stack has."""
+    aliases: dict[str, str] = {}
+    monitor: Any = vars(recording)["_Monitor"]
+    register = monitor.RegisterResource
+
+    def noted(self: object, request: Any) -> Any:
+        aliases[request.type] = str(request.aliases) + str(request.aliasURNs)
+        return register(self, request)
+
+    monkeypatch.setattr(monitor, "RegisterResource", noted)
+
+    def program() -> None:
+        NetworkPolicies("a", NetworkPoliciesArgs(cluster_contract(), "a", ()))
+
+    record(program)
+    assert "llm-platform:infra:Walls" in aliases["llm-platform:infra:NetworkPolicies"]
