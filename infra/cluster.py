@@ -85,7 +85,7 @@ class Endpoint:
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class ClusterNetwork:
     """What stands around the workloads on a cluster's network: network policies allow flows to each of these.
 
     clients: networks from which a gateway is reached that is not public. A load balancer's health checks
@@ -129,7 +129,7 @@ class Cluster:
     system_node_selector: where pods without a GPU run.
     prometheus: what autoscaling reads.
     weights_storage: where the weights of models are kept.
-    surroundings: what workloads may reach, and from where they are reached.
+    network: what workloads may reach, and from where they are reached.
     requirements: resources that workloads need before them, and that outlive them.
     """
 
@@ -140,5 +140,5 @@ class Cluster:
     system_node_selector: Mapping[str, str]
     prometheus: Prometheus
     weights_storage: WeightsStorage
-    surroundings: Surroundings
+    network: ClusterNetwork
     requirements: tuple[pulumi.Resource, ...]

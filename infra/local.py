@@ -17,10 +17,10 @@ from infra.cluster import (
     CLUSTER_DNS,
     Addresses,
     Cluster,
+    ClusterNetwork,
     Endpoint,
     Entrance,
     Prometheus,
-    Surroundings,
     WeightsStorage,
 )
 from infra.karpenter import KarpenterNodePool, KarpenterNodePoolArgs, NodeClass
@@ -63,12 +63,12 @@ THIS_MACHINE = Addresses(("127.0.0.1/32",))
 """Clients, Prometheus and the hub are processes here, not pods."""
 
 
-def surroundings(prometheus: str, hub: str) -> Surroundings:
+def cluster_network(prometheus: str, hub: str) -> ClusterNetwork:
     """What stands around the workloads, from the addresses of Prometheus and the hub.
 
     Nothing enforces network policies here. They are registered, in the form that clouds get.
     """
-    return Surroundings(
+    return ClusterNetwork(
         clients=(THIS_MACHINE,),
         dns=(CLUSTER_DNS,),
         prometheus=Endpoint(THIS_MACHINE, _port(prometheus)),
@@ -146,7 +146,7 @@ class LocalCluster(pulumi.ComponentResource):
                 hub_endpoint=args.hub_url,
                 service_account_annotations={},
             ),
-            surroundings=surroundings(args.prometheus_url, args.hub_url),
+            network=cluster_network(args.prometheus_url, args.hub_url),
             requirements=(),
         )
         self.register_outputs({})

@@ -31,7 +31,7 @@ MACHINE_LABELS = (*HARDWARE_LABELS, ACCELERATOR_LABEL)
 GKE_NAMES = {"nvidia-tesla-t4": "nvidia-t4", "nvidia-tesla-a100": "nvidia-a100-40gb"}
 """GKE's label of an accelerator where it differs from the name in sizing/hardware/data/accelerators.yaml."""
 
-KEEPS_PODS_OFF = ("NoSchedule", "NoExecute")
+REPELLING_EFFECTS = ("NoSchedule", "NoExecute")
 
 Choices = Mapping[str, frozenset[str]]
 """Which values of each label will do."""
@@ -94,7 +94,7 @@ class NodePool:
         return [
             PoolTaint(taint.text("key") or "", taint.text("value") or "", effect)
             for taint in self._template.section("spec").sections("taints")
-            if (effect := taint.text("effect")) in KEEPS_PODS_OFF
+            if (effect := taint.text("effect")) in REPELLING_EFFECTS
         ]
 
 

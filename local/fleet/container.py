@@ -12,6 +12,7 @@ from typing import Literal, Protocol
 from local.fleet.actions import Actions, Outcome
 from local.fleet.backoff import Backoff, BackoffPolicy
 from local.fleet.environment import ConfigError
+from local.fleet.first_completed import first_completed
 from local.fleet.images import program_of
 from local.fleet.messages import termination_message
 from local.fleet.pod_model import (
@@ -33,7 +34,6 @@ from local.fleet.processes import (
     start,
     terminate,
 )
-from local.fleet.race import race
 from local.fleet.status import should_restart
 
 START_ERROR = 128
@@ -43,7 +43,7 @@ LEAST_GRACE_SECONDS = 2.0
 """What is left for SIGTERM when a preStop hook has used up the grace period: kubelet's minimum."""
 
 
-class Surroundings(Protocol):
+class OwningPod(Protocol):
     """What a container needs of its pod."""
 
     def launch(self, container: Container) -> Launch:
@@ -94,14 +94,14 @@ class ContainerRunner:
     """
 
     def __init__(
-        self, spec: Container, status: ContainerStatus, files: Files, rules: Rules, surroundings: Surroundings
+        self, spec: Container, status: ContainerStatus, files: Files, rules: Rules, pod: OwningPod
     ) -> None:
         self.spec = spec
         self.status = status
         self._files = files
         self._rules = rules
-        self._pod = surroundings
-        self._actions = surroundings.actions(spec)
+        self._pod = pod
+        self._actions = pod.actions(spec)
         self._backoff = Backoff(rules.backoff)
         self._stopping = asyncio.Event()
         self._exited = asyncio.Event()
@@ -160,7 +160,7 @@ class ContainerRunner:
             except ConfigError as error:
                 self._waiting("CreateContainerConfigError", str(error))
                 self._pod.event("Warning", "Failed", f"Error: {error}", self.spec.name)
-                await race(self._pod.configuration_changed(), self._stopping.wait())
+                await first_completed(self._pod.configuration_changed(), self._stopping.wait())
         return None
 
     async def _run_once(self, launch: Launch) -> int:
@@ -255,11 +255,11 @@ class ContainerRunner:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + grace
         if self.spec.lifecycle.pre_stop is not None and grace > 0:
-            await race(self._pre_stop(grace), self._exited.wait())
+            await first_completed(self._pre_stop(grace), self._exited.wait())
         if not self._exited.is_set():
             terminate(process)
             left = max(deadline - loop.time(), LEAST_GRACE_SECONDS) if grace > 0 else 0.0
-            await race(self._exited.wait(), asyncio.sleep(left))
+            await first_completed(self._exited.wait(), asyncio.sleep(left))
         if not self._exited.is_set():
             kill_group(process)
             await self._exited.wait()
@@ -278,7 +278,7 @@ class ContainerRunner:
         name = self.spec.name
         self._waiting("CrashLoopBackOff", f"back-off {wait:g}s restarting failed container {name}")
         self._pod.event("Warning", "BackOff", f"Back-off restarting failed container {name}", name)
-        await race(asyncio.sleep(wait), self._stopping.wait())
+        await first_completed(asyncio.sleep(wait), self._stopping.wait())
 
     async def _idle(self) -> None:
         now = datetime.now(UTC)

@@ -17,17 +17,17 @@ from local.fleet.api import ApiError
 from local.fleet.container import LEAST_GRACE_SECONDS, ContainerRunner, Rules
 from local.fleet.environment import ConfigError
 from local.fleet.envoy import EnvoyConfigError
+from local.fleet.first_completed import first_completed
 from local.fleet.host import Host
 from local.fleet.kube import Node
 from local.fleet.pod_model import Container, ContainerStatus, Pod, RestartPolicy
 from local.fleet.pod_object import PodObject
 from local.fleet.processes import Launch, Result, run
 from local.fleet.publisher import StatusPublisher
-from local.fleet.race import race
 from local.fleet.references import Reference, references
-from local.fleet.remains import first_status, settled
 from local.fleet.sandbox import Sandbox
 from local.fleet.status import Failure, Progress, pod_status, wire_status
+from local.fleet.takeover import first_status, settled
 from local.fleet.tokens import request_tokens
 from local.fleet.volumes import MissingSource
 
@@ -114,7 +114,7 @@ class PodRunner:
         self._configuration = asyncio.Event()
         self._lay_out_again()
 
-    # What containers need of their pod: local.fleet.container.Surroundings.
+    # What containers need of their pod: local.fleet.container.OwningPod.
 
     def launch(self, container: Container) -> Launch:
         return self._sandbox.launch(container)
@@ -220,7 +220,7 @@ class PodRunner:
     async def _until(self, condition: Callable[[], bool]) -> None:
         while not condition() and not self._stopping.is_set():
             self._stepped.clear()
-            await race(self._stepped.wait(), self._stopping.wait())
+            await first_completed(self._stepped.wait(), self._stopping.wait())
 
     def _create(self, container: Container, policy: RestartPolicy) -> ContainerRunner:
         rules = Rules(

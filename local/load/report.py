@@ -11,15 +11,15 @@ from local.load.run import Run
 from local.load.statistics import (
     Attainment,
     Cost,
-    Eyesight,
     Reaction,
+    ScrapeCoverage,
     Validity,
     attainment,
     cost,
-    eyesight,
     failures,
     percentile,
     reaction,
+    scrape_coverage,
     validity,
 )
 from sizing.hardware.machines import MACHINES
@@ -79,7 +79,7 @@ class Report:
     nodes_after: int
     reaction: Reaction
     returned_after: float | None
-    eyesight: Eyesight
+    scrape_coverage: ScrapeCoverage
     cost: Cost
     client_cpu_seconds: float
 
@@ -119,7 +119,7 @@ def report(run: Run) -> Report:
         nodes_after=len(run.samples[-1].nodes) if run.samples else 0,
         reaction=reaction(run.samples, starts[rising_phase(run)], run.started_at),
         returned_after=_returned_after(run, burst),
-        eyesight=eyesight(run.samples),
+        scrape_coverage=scrape_coverage(run.samples),
         cost=cost(run.samples, run.target.gpus, MACHINES),
         client_cpu_seconds=run.cpu_seconds,
     )

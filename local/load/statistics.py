@@ -158,7 +158,7 @@ def _earliest(times: Sequence[float], origin: float) -> float | None:
 
 
 @dataclass(frozen=True)
-class Eyesight:
+class ScrapeCoverage:
     """How well the autoscaler saw: of `samples`, how many had what. All three are 0 in a healthy cluster.
 
     trigger_missing: a trigger without a value in Prometheus, or no answer from it. not_active: the condition
@@ -171,9 +171,9 @@ class Eyesight:
     metric_without_value: int
 
 
-def eyesight(samples: Sequence[Sample]) -> Eyesight:
+def scrape_coverage(samples: Sequence[Sample]) -> ScrapeCoverage:
     scaled = [sample for sample in samples if sample.autoscaler is not None]
-    return Eyesight(
+    return ScrapeCoverage(
         samples=len(scaled),
         trigger_missing=sum(
             1 for sample in scaled if sample.signals is None or not sample.signals.keys() >= set(TRIGGERS)

@@ -151,7 +151,7 @@ def summary(result: Report) -> Table:
         f"{result.nodes_before}, {result.nodes_largest}, {result.nodes_after}",
     )
     table.add_section()
-    seen = result.eyesight
+    seen = result.scrape_coverage
     table.add_row(
         "seconds in which a trigger, a current value, ScalingActive was missing",
         f"{seen.trigger_missing}, {seen.metric_without_value}, {seen.not_active} of {seen.samples}",

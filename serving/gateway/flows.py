@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from infra.cluster import Addresses, Pods, Surroundings
+from infra.cluster import Addresses, ClusterNetwork, Pods
 from infra.network_policies import Flow, Port
 from serving.engines.engine import Engine
 from serving.gateway.listeners import HTTP_PORT, METRICS_PORT
@@ -50,17 +50,17 @@ PUBLIC = Addresses(
 
 
 def flows(
-    around: Surroundings,
+    network: ClusterNetwork,
     exposure: Exposure,
     engines: Iterable[Engine],
     client_port: int = HTTP_PORT,
     fetching: Sequence[str] = (),
 ) -> tuple[Flow, ...]:
-    """The flows on a cluster with these surroundings, to these engines. client_port: where gateway pods take
+    """The flows on a cluster with this network, to these engines. client_port: where gateway pods take
     clients; the verify Job asks without TLS whatever clients do. fetching: Deployments whose engines fetch
     media from the internet. NetworkPolicies know no domains: which ones is up to the engine."""
-    clients = (ANYWHERE,) if exposure == "public" else around.clients
-    scraper = (around.prometheus.peer,)
+    clients = (ANYWHERE,) if exposure == "public" else network.clients
+    scraper = (network.prometheus.peer,)
     engines = list(engines)
     requests = _ports(engine.upstream.port for engine in engines)
     metrics = _ports(engine.metrics_port for engine in engines)
@@ -87,8 +87,8 @@ def flows(
             "verification-to-prometheus",
             "whether autoscaling sees the models",
             (VERIFICATION,),
-            (around.prometheus.peer,),
-            (Port(around.prometheus.port),),
+            (network.prometheus.peer,),
+            (Port(network.prometheus.port),),
         ),
         # One for each port: what is open at one address must not be open at another.
         *(
@@ -99,7 +99,7 @@ def flows(
                 (store.peer,),
                 (Port(store.port),),
             )
-            for index, store in enumerate(around.stores)
+            for index, store in enumerate(network.stores)
         ),
         *(
             Flow(
@@ -109,7 +109,7 @@ def flows(
                 (endpoint.peer,),
                 (Port(endpoint.port),),
             )
-            for index, endpoint in enumerate(around.identities)
+            for index, endpoint in enumerate(network.identities)
         ),
         *(
             Flow(
@@ -121,10 +121,10 @@ def flows(
             )
             for name in fetching
         ),
-        Flow("engines-to-dns", "names", (ENGINES,), around.dns, DNS_PORTS),
-        Flow("staging-to-dns", "names", (STAGING_JOBS,), around.dns, DNS_PORTS),
-        Flow("gateway-to-dns", "names", (GATEWAYS,), around.dns, DNS_PORTS),
-        Flow("verification-to-dns", "names", (VERIFICATION,), around.dns, DNS_PORTS),
+        Flow("engines-to-dns", "names", (ENGINES,), network.dns, DNS_PORTS),
+        Flow("staging-to-dns", "names", (STAGING_JOBS,), network.dns, DNS_PORTS),
+        Flow("gateway-to-dns", "names", (GATEWAYS,), network.dns, DNS_PORTS),
+        Flow("verification-to-dns", "names", (VERIFICATION,), network.dns, DNS_PORTS),
     )
 
 

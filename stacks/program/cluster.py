@@ -44,7 +44,7 @@ def foundation(cluster: Cluster, plan: Plan, gateway: config.Gateway) -> Foundat
     """Registers it, for the models and node pools of `plan`."""
     tls_secret = _tls_secret(gateway, cluster)
     allowed = flows(
-        cluster.surroundings,
+        cluster.network,
         "internal" if gateway.public is None else "public",
         [engine_of(model.replica.engine) for model in plan.models],
         HTTP_PORT if tls_secret is None else HTTPS_PORT,

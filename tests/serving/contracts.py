@@ -9,11 +9,11 @@ from infra.cluster import (
     CLUSTER_DNS,
     Addresses,
     Cluster,
+    ClusterNetwork,
     Endpoint,
     Entrance,
     Pods,
     Prometheus,
-    Surroundings,
     WeightsStorage,
     outside,
 )
@@ -26,9 +26,9 @@ from sizing.hardware.machines import machine
 from sizing.models.models import model
 
 
-def surroundings() -> Surroundings:
+def cluster_network() -> ClusterNetwork:
     """As on a cloud whose network is 10.0.0.0/8."""
-    return Surroundings(
+    return ClusterNetwork(
         clients=(Addresses(("10.0.0.0/8",)), Pods(None, {})),
         dns=(CLUSTER_DNS,),
         prometheus=Endpoint(Pods("monitoring", {"app.kubernetes.io/name": "prometheus"}), 9090),
@@ -54,7 +54,7 @@ def cluster_contract() -> Cluster:
             hub_endpoint="https://hub.example",
             service_account_annotations={},
         ),
-        surroundings=surroundings(),
+        network=cluster_network(),
         requirements=(),
     )
 

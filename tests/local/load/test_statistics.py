@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from local.load.signals import TRIGGERS
-from local.load.statistics import attainment, cost, eyesight, failures, percentile, reaction, validity
+from local.load.statistics import attainment, cost, failures, percentile, reaction, scrape_coverage, validity
 from sizing.hardware.machines import MACHINES
 from tests.local.load.samples import EPOCH, model, node, outcome, replica, sample
 
@@ -107,7 +107,7 @@ def test_cost_bills_machines_with_or_without_a_replica():
 
 
 def test_eyesight_counts_what_the_autoscaler_lacked():
-    seen = eyesight(
+    seen = scrape_coverage(
         [
             sample(0.0),
             sample(1.0, prometheus=False),

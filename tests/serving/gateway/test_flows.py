@@ -9,7 +9,7 @@ from infra.cluster import Addresses, Peer
 from infra.network_policies import Flow
 from serving.engines.vllm import VLLM
 from serving.gateway.flows import flows
-from tests.serving.contracts import surroundings
+from tests.serving.contracts import cluster_network
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "security.md"
 
@@ -35,4 +35,4 @@ def test_the_document_has_each_flow_and_no_other():
     lines = DOCUMENT.read_text(encoding="utf-8").splitlines()
     start = lines.index("|---|---|---|---|---|") + 1
     found = lines[start : lines.index("", start)]
-    assert found == [row(flow) for flow in flows(surroundings(), "internal", [VLLM])]
+    assert found == [row(flow) for flow in flows(cluster_network(), "internal", [VLLM])]

@@ -20,11 +20,11 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from infra.cluster import (
     Addresses,
     Cluster,
+    ClusterNetwork,
     Endpoint,
     Entrance,
     Pods,
     Prometheus,
-    Surroundings,
     WeightsStorage,
 )
 from infra.karpenter import KarpenterNodePool, KarpenterNodePoolArgs, NodeClass
@@ -81,7 +81,7 @@ def rack_cluster() -> Cluster:
         system_node_selector={"racks.example.com/role": "services"},
         prometheus=Prometheus(url="https://metrics.rack.example:8443", interval_seconds=20),
         weights_storage=WeightsStorage("rack-files", "ReadWriteMany", "https://mirror.rack.example", {}),
-        surroundings=Surroundings(
+        network=ClusterNetwork(
             clients=(Addresses(("172.20.0.0/16",)),),
             dns=(Pods("names", {"app": "resolver"}),),
             prometheus=Endpoint(Pods("observability", PROMETHEUS), 8443),

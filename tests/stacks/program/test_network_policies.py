@@ -19,7 +19,7 @@ from stacks.load import STACKS, from_file
 from tests.policies.judging import registered
 from tests.policies.reaching import AddressEnd, Destination, End, PodEnd, reaches
 from tests.recording import Recording, record
-from tests.serving.contracts import surroundings
+from tests.serving.contracts import cluster_network
 from tests.stacks.environments import stack_on
 from tests.stacks.program.renderings import warm_values
 
@@ -164,11 +164,11 @@ EVERY_POD_OUTSIDE = ("a stranger", "dns", "another pod of kube-system", "prometh
 
 
 def on_a_cloud(exposure: Any) -> list[Policy]:
-    let_through = flows(surroundings(), exposure, [VLLM])
+    allowed = flows(cluster_network(), exposure, [VLLM])
     specs = [
         (namespace, name, spec)
         for namespace in (INFERENCE_NAMESPACE, GATEWAY_NAMESPACE)
-        for name, spec in policy_specs(namespace, let_through).items()
+        for name, spec in policy_specs(namespace, allowed).items()
     ]
     return network_policies(
         [

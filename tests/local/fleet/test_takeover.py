@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from local.fleet.pod_model import RestartPolicy
-from local.fleet.remains import LOST_EXIT_CODE, first_status, settled
+from local.fleet.takeover import LOST_EXIT_CODE, first_status, settled
 from tests.local.fleet.conftest import MakePod
 
 RUNNING = {"running": {"startedAt": "2026-05-01T12:00:00Z"}}

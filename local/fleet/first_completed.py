@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 
-async def race(*coroutines: Coroutine[Any, Any, object]) -> None:
+async def first_completed(*coroutines: Coroutine[Any, Any, object]) -> None:
     """Return when the first coroutine has ended; the others are cancelled. Its exception is raised."""
     tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
     try:
