@@ -1,6 +1,6 @@
 """The platform as an update with Pulumi leaves it: scaled and verified, with Prometheus, KEDA and Karpenter.
 
-Slower than tests.deployment, which leaves out what scales and what asks.
+Slower than tests.local.on_cluster.deployment, which leaves out what scales and what asks.
 """
 
 from __future__ import annotations
