@@ -3,13 +3,11 @@
 A burst replica then starts without the wait for a machine. Two mechanisms, chosen by the pool:
 
 placeholder_pods: a small Deployment whose pods ask for every GPU of a machine and give way to any other
-pod. Works
-    with every node autoscaler: the evicted placeholder is pending, so the next node is bought (after about
-    2 s).
+pod. Works with every node autoscaler: the evicted placeholder is pending, so the next node is bought (after
+about 2 s).
 capacity_buffer: an object that says as much to the autoscaler, without pods (autoscaling.x-k8s.io/v1beta1).
-Needs
-    Karpenter 1.13 or newer with the feature gate CapacityBuffer, or Cluster Autoscaler 1.34 or newer with
-    --capacity-buffer-controller-enabled; refills after 10 to 18 s, measured with Karpenter 1.14.
+Needs Karpenter 1.13 or newer with the feature gate CapacityBuffer, or Cluster Autoscaler 1.34 or newer with
+--capacity-buffer-controller-enabled; refills after 10 to 18 s, measured with Karpenter 1.14.
 """
 
 from collections.abc import Mapping

@@ -26,7 +26,9 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.message}" if self.path else self.message
+        text = f"{self.path}: {self.message}" if self.path else self.message
+        # Values and names of the file may hold line breaks; a problem is one line all the same.
+        return text.replace("\r", "\\r").replace("\n", "\\n")
 
 
 class StackError(ValueError):

@@ -24,7 +24,8 @@ class Sec003Settings(Settings):
         "would refuse; their connections are judged all the same",
     )
     managed_elsewhere: tuple[str, ...] = Field(
-        default=(), description="namespaces that somebody else registers, labels and walls"
+        default=(),
+        description="namespaces that another program registers, with their labels and network policies",
     )
 
 
@@ -50,7 +51,7 @@ def judge(resources: Sequence[Resource], settings: Sec003Settings, report: Repor
             continue
         for check in (
             _standard(registered.get(name), name in settings.privileged_namespaces),
-            _walls([policy for policy in policies if policy.owner.namespace == name]),
+            _network_policies([policy for policy in policies if policy.owner.namespace == name]),
         ):
             with report.judging(f"Namespace/{name}", urn) as violation:
                 for message in check:
@@ -72,7 +73,7 @@ def _standard(namespace: KubernetesObject | None, privileged: bool) -> Iterator[
         yield f"its label {ENFORCE} {found}: set restricted"
 
 
-def _walls(policies: Sequence[Policy]) -> Iterator[str]:
+def _network_policies(policies: Sequence[Policy]) -> Iterator[str]:
     missing = [
         direction for direction in DIRECTIONS if not any(_denies(policy, direction) for policy in policies)
     ]

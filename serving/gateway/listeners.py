@@ -76,7 +76,7 @@ def listener_documents(
     """The discovery document with the listeners for clients.
 
     memory_mib: limit of the pod. tls: a second listener, on HTTPS_PORT. The first stays for the verify Job;
-    the walls let nobody else to it then. allowed_origins: web pages that may ask from a browser.
+    network policies allow no other client then. allowed_origins: web pages that may ask from a browser.
     models: those whose answers may have to be timed.
     """
     chain = _filter_chain(_clients(max_request_bytes, memory_mib, allowed_origins, models))

@@ -163,7 +163,10 @@ def model(name: str) -> Model:
 
 def is_config_path(name_or_path: str) -> bool:
     """Whether this names a config.json, or a folder that holds one, rather than a model."""
-    return name_or_path.endswith(".json") or (Path(name_or_path) / "config.json").is_file()
+    try:
+        return name_or_path.endswith(".json") or (Path(name_or_path) / "config.json").is_file()
+    except OSError:  # longer than a path can be
+        return False
 
 
 def load_model(name_or_path: str) -> Model:

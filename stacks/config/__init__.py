@@ -113,8 +113,8 @@ class Stack(Section, frozen=True):
             if name not in bought:
                 yield (
                     ("price_overrides", index),
-                    f"no node pool and no system node is a {name}; only the search for a cheaper machine "
-                    "reads this price",
+                    f"no node pool and no system node is a {name}; the price only counts in advice on "
+                    "cheaper machines",
                 )
             elif override.spot_usd_per_hour is not None and not self._buys_spot(name):
                 yield (

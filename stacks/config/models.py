@@ -264,4 +264,5 @@ class Model(Section, frozen=True):
             yield ("warm_replicas",), fixed
             yield ("scale_down_stabilization_seconds",), fixed
         if least > 0:
-            yield ("sleep_after_seconds",), f"the model never sleeps with replicas.min {least}"
+            for name in ("sleep_after_seconds", "when_asleep"):
+                yield (name,), f"the model never sleeps with replicas.min {least}"

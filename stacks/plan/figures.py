@@ -63,6 +63,11 @@ class ModelPlan:
         return self.recorded.engine
 
     @property
+    def is_woken(self) -> bool:
+        """Whether a verification waits for it to wake up."""
+        return self.when_asleep == "wake" and self.scaling.minimum == 0
+
+    @property
     def node_pool(self) -> str:
         return self.pool.name
 

@@ -86,7 +86,7 @@ def _verified(model: ModelPlan) -> VerifiedModel:
         minimum=model.scaling.minimum,
         triggers=trigger_signals(model.scaling),
         engine_series=engine_series(model.recorded),
-        when_asleep=model.when_asleep,
+        when_asleep="wake" if model.is_woken else "report",
         startup_seconds=rollout_seconds(model.replica),
         listed_at=listed_at(model.replica),
     )

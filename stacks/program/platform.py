@@ -43,7 +43,7 @@ def build_on(make_cluster: Callable[[], Cluster], stack: config.Stack) -> Platfo
     check_models(stack)
     plan = make_plan(stack)
     _say(plan)
-    woken = [rollout_seconds(model.replica) for model in plan.models if model.when_asleep == "wake"]
+    woken = [rollout_seconds(model.replica) for model in plan.models if model.is_woken]
     tokens = gateway_tokens(stack, deadline_seconds(woken))
     base = foundation(make_cluster(), plan, stack.gateway)
     models = register_models(plan, base)

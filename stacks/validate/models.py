@@ -208,7 +208,12 @@ def _check_facts(path: str, model: Model, facts: ModelFacts) -> Iterator[Problem
             f"{path}.max_model_len",
             f"{model.max_model_len} is more than {model.model} can read: at most {facts.max_context} tokens",
         )
-    if model.quantization is not None and model.quantization not in facts.weights_gib:
+    if model.quantization == facts.checkpoint:
+        yield Problem(
+            f"{path}.quantization",
+            f'"{model.quantization}" is what the checkpoint of {model.model} is already: leave it out',
+        )
+    elif model.quantization is not None and model.quantization not in facts.weights_gib:
         yield Problem(
             f"{path}.quantization",
             f'"{model.quantization}" has no known size for {model.model}: leave it out to serve its '

@@ -76,12 +76,13 @@ def _check_machine_types(path: str, pool: NodePool, stack: Stack) -> Iterator[Pr
 
 def _check_capacity(path: str, pool: NodePool, cluster: Cluster, served: list[Model]) -> Iterator[Problem]:
     yield from duplicates(path, pool.capacity)
-    kinds = set(pool.capacity)
-    if kinds == {"reserved"} and not cluster.reservations_known:
+    # A reservation that nothing is known of may hold no machine: what else is named has to do.
+    kinds = set(sold(pool, cluster)) - (set() if cluster.reservations_known else {"reserved"})
+    if not kinds:
         yield Problem(
             path,
-            f"only reserved is not possible: nothing is known of reservations on a {cluster.provider} "
-            "cluster. Add on-demand or spot",
+            "only reserved is not possible: nothing is known of reservations with cluster.provider "
+            f"{cluster.provider}. Add on-demand or spot",
         )
     promised = [model for model in served if model.slo.availability >= PROMISES_TO_BE_THERE]
     if kinds == {"spot"} and promised:
@@ -95,7 +96,7 @@ def _check_capacity(path: str, pool: NodePool, cluster: Cluster, served: list[Mo
 
 def _check_order(path: str, pool: NodePool, cluster: Cluster) -> Iterator[Problem]:
     """Karpenter keeps an order by shares of max_nodes; other autoscalers only use up reservations first."""
-    order = sold(pool, cluster)
+    order = tuple(dict.fromkeys(sold(pool, cluster)))
     together = bought_together(order)
     listed = " before ".join(order)
     if not cluster.buys_with_karpenter:

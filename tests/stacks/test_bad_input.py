@@ -177,6 +177,18 @@ def test_a_value_that_is_not_a_number_gets_no_such_hint(path: str, value: object
     assert "--type" not in only_problem(path, value)
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["models.0.model", "models.0.node_pool", "node_pools.0.accelerator", "node_pools.0.machine_types.0"],
+)
+@pytest.mark.parametrize("value", ["a\nb", "a\r\nb", "a" * 300])
+def test_a_value_with_line_breaks_or_without_end_is_one_line_all_the_same(path: str, value: str):
+    with pytest.raises(StackError) as error:
+        parse(changed(path, value), origin="test")
+    assert all(len(str(problem).splitlines()) == 1 for problem in error.value.problems)
+    assert len(str(error.value).splitlines()) == 1 + len(error.value.problems)
+
+
 def test_tensor_parallel_must_divide_the_attention_heads():
     values = changed("node_pools.1.machine_types", ["g7e.24xlarge"])
     values["models"][1]["tensor_parallel"] = 3

@@ -1,4 +1,4 @@
-"""The table of flows in docs/security.md is the one that the walls are built from."""
+"""The table of flows in docs/security.md is the one that network policies are built from."""
 
 from __future__ import annotations
 

@@ -99,6 +99,7 @@ COMBINATIONS: list[tuple[str, dict[str, object], dict[str, object], object]] = [
     ("models[0].sleep_after_seconds", {"models.0.replicas.min": 1}, {"models.0.replicas.min": 0}, 900),
     ("models[0].warm_replicas", {"models.0.replicas.min": 5}, {}, 1),
     ("models[0].scale_down_stabilization_seconds", {"models.0.replicas.min": 5}, {}, 90),
+    ("models[0].when_asleep", {"models.0.replicas.min": 1}, {"models.0.replicas.min": 0}, "wake"),
     ("models[0].revision", {"models.0.weights": "s3://bucket/folder"}, {}, "9" * 40),
     ("node_pools[0].warm_capacity", {}, {"node_pools.0.warm_nodes": 1}, "capacity_buffer"),
     ("cluster.zones", {"cluster.nat_gateways": "one"}, {}, 2),

@@ -104,6 +104,12 @@ def test_a_config_json_is_planned_like_a_row(tmp_path: Path):
     assert one.usd_per_hour == other.usd_per_hour
 
 
+def test_quantizing_to_what_the_checkpoint_is_already_is_refused():
+    values = large(H100, quantization="fp8")
+    (line,) = problems(values)
+    assert line.startswith('models[1].quantization: "fp8" is what the checkpoint of RedHatAI/')
+
+
 def test_a_config_json_cannot_be_served_and_says_what_to_do(tmp_path: Path):
     path = tmp_path / "config.json"
     path.write_text(json.dumps(LLAMA_8B), encoding="utf-8")

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.stacks.environments import local_values
 from tests.stacks.validate.test_cluster import EXISTING, GCP, aws, on, problems
 
 
@@ -34,6 +35,22 @@ def test_nothing_is_known_of_reservations_on_a_cluster_that_is_not_built_here():
     (line,) = problems(first_pool(on(EXISTING), capacity=["reserved"]))
     assert "only reserved is not possible" in line
     assert "existing" in line
+
+
+@pytest.mark.parametrize("capacity", [["reserved", "spot"], ["spot", "reserved"]])
+@pytest.mark.parametrize("cluster", ["existing", "local"])
+def test_a_reservation_that_may_not_be_there_does_not_carry_what_is_promised(
+    cluster: str, capacity: list[str]
+):
+    values = local_values() if cluster == "local" else on(EXISTING)
+    line, *_ = problems(first_pool(values, capacity=capacity))
+    assert line.startswith("node_pools[0].capacity: only spot is not enough for chat")
+
+
+def test_a_type_that_is_named_twice_is_one_problem():
+    assert problems(gcp_pool(capacity=["on-demand", "on-demand"])) == [
+        'node_pools[0].capacity[1]: "on-demand" is already used by node_pools[0].capacity[0]: choose another'
+    ]
 
 
 def gcp_pool(**changes: Any) -> dict[str, Any]:
