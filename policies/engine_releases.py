@@ -9,7 +9,6 @@ from policies.pods import Container
 from serving.images.reference import read_reference
 
 TRITON_IMAGE = "nvidia/tritonserver"
-TGI_IMAGE = "huggingface/text-generation-inference"
 
 
 @dataclass(frozen=True)
