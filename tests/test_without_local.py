@@ -41,6 +41,8 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
             # With its time: make would otherwise take the lock files for newer than the environment.
             shutil.copy2(ROOT / name, folder / name)
     (folder / ".venv").symlink_to(sys.prefix)
+    # A test asks git what may be committed.
+    subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
     return folder
 
 
