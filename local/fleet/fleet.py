@@ -30,6 +30,7 @@ from local.fleet.kube import (
     Service,
 )
 from local.fleet.load_balancer import LoadBalancer
+from local.fleet.log_port import LogPort
 from local.fleet.log_server import LogServer
 from local.fleet.pod import PodRunner
 from local.fleet.pod_model import Pod
@@ -88,7 +89,7 @@ class Fleet:
             claim=self._claims.get,
         )
         self._log_server = LogServer(connection.serving_tls, self._container_files, self._may_write)
-        self._log_port = ports.allocate()
+        self._log_port = LogPort(api, ports.allocate(), lambda name: self._nodes.get("", name))
         self._load_balancer = LoadBalancer(api, settings, ports, self._endpoints, self._services.values)
         self._finished: set[str] = set()
         self._started = False
@@ -111,7 +112,7 @@ class Fleet:
                 for reflector in reflectors:
                     group.create_task(reflector.run())
                 group.create_task(self._events.run())
-                group.create_task(self._log_server.run(self._log_port))
+                group.create_task(self._log_server.run(self._log_port.port))
                 for reflector in reflectors:
                     await reflector.synced.wait()
                 self._begin()
@@ -134,7 +135,7 @@ class Fleet:
         self._provisioner.remove_leftovers()
         self._endpoints.changed()
         for node in self._nodes.values():
-            self._serve_logs_of(node)
+            self._log_port.announce(node)
         for pod in pods:
             self._reconcile(pod)
         log.info("fleet: following %s with %d pods of its own", self._api.server, len(self._runners))
@@ -162,7 +163,8 @@ class Fleet:
             runner.update(pod)
             return
         node = self._nodes.get("", pod.spec.node_name)
-        if node is None or not is_fleet_pod(pod):
+        # As on a kubelet, no pod runs before its logs can be read.
+        if node is None or not self._log_port.is_known(node) or not is_fleet_pod(pod):
             return
         if pod.metadata.deletion_timestamp is not None:
             # Nothing of it runs: it had not been started, is over, or ended with an earlier fleet.
@@ -199,9 +201,10 @@ class Fleet:
     def _node_changed(self, key: Key, before: Node | None, after: Node | None) -> None:
         if not self._started:
             return
-        if after is not None:
-            self._serve_logs_of(after)
-        if before is not None and after is not None:
+        if after is not None and not self._log_port.is_known(after):
+            self._log_port.announce(after)
+            return
+        if before is not None and after is not None and self._log_port.is_known(before):
             return
         for pod in self._pods.values():
             if pod.spec.node_name == key[1]:
@@ -210,12 +213,6 @@ class Fleet:
                     self._reconcile(pod)
                 elif runner is not None:
                     runner.abandon()
-
-    def _serve_logs_of(self, node: Node) -> None:
-        if node.status.daemon_endpoints.kubelet_endpoint.port != self._log_port:
-            endpoint = {"daemonEndpoints": {"kubeletEndpoint": {"Port": self._log_port}}}
-            path = f"/api/v1/nodes/{node.metadata.name}/status"
-            self._in_background(self._attempt(self._api.patch(path, {"status": endpoint})))
 
     def _container_files(self, namespace: str, pod: str, container: str) -> Files | None:
         found = self._pods.get(namespace, pod)
