@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .PHONY: help toolchain up status startup down env key token plan plan-diff check policy-pack load chaos cases gateway-bench \
   gateway-cost affinity-bench fuzz test test-unit test-vllm bench cpu-bench lint lock golden openapi schema pin-images \
-  test-without-local refresh-prices
+  test-without-local refresh-prices published-prices
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -132,6 +132,9 @@ pin-images: $(VENV)/all.stamp ## ask the registries for the digests of serving/i
 
 refresh-prices: $(VENV)/all.stamp ## renew machine prices from the clouds' own APIs, with your credentials
 	@$(BIN)/python -m sizing.hardware.prices
+
+published-prices: $(VENV)/all.stamp ## renew AWS list prices from the table inside Karpenter, without an account
+	@$(BIN)/python -m sizing.hardware.prices.karpenter
 
 bench: toolchain ## timings of the main jobs, to docs/benchmarks.md and .json
 	@$(BIN)/python -m local.bench

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from math import floor
 from typing import Literal
@@ -13,7 +13,17 @@ from pydantic import BaseModel, TypeAdapter
 from policies.node_pools import NodePool
 from policies.stack_configuration import section
 from sizing.cost import HOURS_PER_MONTH, machine_usd
-from sizing.hardware.machines import MACHINES, SYSTEM_MACHINES, Machine, SystemMachine
+from sizing.hardware.machines import (
+    CLOUDS,
+    REFERENCE_REGIONS,
+    SHAPES,
+    SYSTEM_SHAPES,
+    Cloud,
+    Machine,
+    SystemMachine,
+    machines_in,
+    system_machines_in,
+)
 from sizing.labels import GPU_RESOURCE
 
 CAPACITY_TYPE = "karpenter.sh/capacity-type"
@@ -36,6 +46,13 @@ class StackPrice(BaseModel):
     usd_per_hour: float
     spot_usd_per_hour: float | None = None
     as_of: date
+
+
+class StackCluster(BaseModel):
+    """The section `cluster` of a stack file, as far as prices follow it."""
+
+    provider: str
+    region: str | None = None
 
 
 @dataclass(frozen=True)
@@ -82,16 +99,38 @@ def stack_prices() -> Mapping[str, StackPrice]:
     return {} if found is None else {price.machine_type: price for price in found}
 
 
+def stack_regions() -> Mapping[Cloud, str]:
+    """The region whose prices hold, by cloud: that of the stack's cluster, or the reference."""
+    cluster = section("cluster", TypeAdapter(StackCluster))
+    if cluster is None or cluster.region is None or cluster.provider not in CLOUDS:
+        return REFERENCE_REGIONS
+    return {**REFERENCE_REGIONS, cluster.provider: cluster.region}
+
+
 def prices() -> Mapping[str, PricedMachine]:
     """Machine types with the price that holds for this stack."""
     overridden = stack_prices()
+    where = stack_regions()
     rows = {
-        **{name: _with_gpus(machine) for name, machine in MACHINES.items()},
-        **{name: _without_gpus(machine) for name, machine in SYSTEM_MACHINES.items()},
+        **{
+            name: _with_gpus(machine)
+            for cloud in CLOUDS
+            for name, machine in machines_in(cloud, where[cloud]).items()
+        },
+        **{
+            name: _without_gpus(machine)
+            for cloud in CLOUDS
+            for name, machine in system_machines_in(cloud, where[cloud]).items()
+        },
     }
-    return {
-        name: _overridden(row, overridden[name]) if name in overridden else row for name, row in rows.items()
+    sizes = {
+        **{name: (shape.accelerator_count, shape.cpus) for name, shape in SHAPES.items()},
+        **{name: (0, shape.cpus) for name, shape in SYSTEM_SHAPES.items()},
     }
+    own = {
+        name: _overridden(name, *sizes[name], price) for name, price in overridden.items() if name in sizes
+    }
+    return {**rows, **own}
 
 
 def _with_gpus(machine: Machine) -> PricedMachine:
@@ -110,9 +149,9 @@ def _without_gpus(machine: SystemMachine) -> PricedMachine:
     return PricedMachine(machine.name, 0, machine.cpus, price, machine.as_of)
 
 
-def _overridden(machine: PricedMachine, price: StackPrice) -> PricedMachine:
+def _overridden(name: str, gpus: int, cpus: int, price: StackPrice) -> PricedMachine:
     spot = {} if price.spot_usd_per_hour is None else {"spot": price.spot_usd_per_hour}
-    return replace(machine, usd_per_hour={"on-demand": price.usd_per_hour, **spot}, as_of=price.as_of)
+    return PricedMachine(name, gpus, cpus, {"on-demand": price.usd_per_hour, **spot}, price.as_of)
 
 
 def priced_machines(pool: NodePool) -> list[PricedMachine]:

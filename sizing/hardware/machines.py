@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar, Literal
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, TypeAdapter
 
 from sizing.choices import UnknownNameError
-from sizing.hardware.prices.table import read_prices, read_unpriced
-from sizing.tables import read_table
+from sizing.hardware.prices.table import priced_regions, read_prices
+from sizing.tables import read_data, read_table
 
 DATA = Path(__file__).parent / "data"
 
@@ -63,8 +64,8 @@ class Machine(MachineShape):
 
 
 @dataclass(frozen=True)
-class SystemMachine:
-    """A machine type without GPUs, for what runs beside the models; the price is on-demand."""
+class SystemMachineShape:
+    """A machine type without GPUs, for what runs beside the models, whatever it costs."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
@@ -72,30 +73,24 @@ class SystemMachine:
     cloud: Cloud
     cpus: int
     memory_gib: float
+
+
+@dataclass(frozen=True)
+class SystemMachine(SystemMachineShape):
+    """A machine type without GPUs whose price is known; it is on-demand."""
+
     price_per_hour_usd: float
     region: str
     as_of: date
     source: str
 
 
+REFERENCE_REGIONS: Mapping[Cloud, str] = {"aws": "us-east-1", "gcp": "us-central1"}
+"""Whose prices stand in where no region is known: of the local cluster, of one that a team already has."""
+
+
 def _shapes(cloud: Cloud) -> Mapping[str, MachineShape]:
     return read_table(DATA / f"machines.{cloud}.yaml", MachineShape)
-
-
-def _priced(cloud: Cloud) -> Mapping[str, Machine]:
-    prices = read_prices(cloud)
-    return {
-        name: Machine(
-            **asdict(shape),
-            price_per_hour_usd=prices[name].on_demand_usd_per_hour,
-            spot_price_per_hour_usd=prices[name].spot_usd_per_hour,
-            region=prices[name].region,
-            as_of=prices[name].as_of,
-            source=prices[name].source,
-        )
-        for name, shape in SHAPES.items()
-        if shape.cloud == cloud and name in prices
-    }
 
 
 SHAPES: Mapping[str, MachineShape] = MappingProxyType(
@@ -103,21 +98,84 @@ SHAPES: Mapping[str, MachineShape] = MappingProxyType(
 )
 """Every machine type, with or without a price."""
 
-MACHINES: Mapping[str, Machine] = MappingProxyType(
-    {name: row for cloud in CLOUDS for name, row in _priced(cloud).items()}
+SYSTEM_SHAPES: Mapping[str, SystemMachineShape] = read_table(
+    DATA / "system_machines.yaml", SystemMachineShape
 )
-"""Every machine type whose price is known."""
+"""Every machine type without GPUs, with or without a price."""
 
 UNPRICED: Mapping[str, str] = MappingProxyType(
-    {name: reason for cloud in CLOUDS for name, reason in read_unpriced(cloud).items()}
+    TypeAdapter(dict[str, str]).validate_python(read_data(DATA / "unpriced.yaml"))
 )
-"""Machine types without a price that can be trusted, and the reason."""
+"""Machine types whose price is missing for a reason, and the reason."""
 
-SYSTEM_MACHINES = read_table(DATA / "system_machines.yaml", SystemMachine)
+
+@cache
+def machines_in(cloud: Cloud, region: str) -> Mapping[str, Machine]:
+    """Machine types of `cloud` whose price in `region` is known, in the order of their file."""
+    prices = read_prices(cloud, region)
+    return MappingProxyType(
+        {
+            name: Machine(
+                **asdict(shape),
+                price_per_hour_usd=prices[name].on_demand_usd_per_hour,
+                spot_price_per_hour_usd=prices[name].spot_usd_per_hour,
+                region=region,
+                as_of=prices[name].as_of,
+                source=prices[name].source,
+            )
+            for name, shape in SHAPES.items()
+            if shape.cloud == cloud and name in prices
+        }
+    )
+
+
+@cache
+def system_machines_in(cloud: Cloud, region: str) -> Mapping[str, SystemMachine]:
+    """Machine types of `cloud` without GPUs whose price in `region` is known."""
+    prices = read_prices(cloud, region)
+    return MappingProxyType(
+        {
+            name: SystemMachine(
+                **asdict(shape),
+                price_per_hour_usd=prices[name].on_demand_usd_per_hour,
+                region=region,
+                as_of=prices[name].as_of,
+                source=prices[name].source,
+            )
+            for name, shape in SYSTEM_SHAPES.items()
+            if shape.cloud == cloud and name in prices
+        }
+    )
+
+
+def why_unpriced(name: str, cloud: Cloud, region: str) -> str | None:
+    """Why a machine type, with GPUs or without, has no price in `region`; None if it has one."""
+    if name in read_prices(cloud, region):
+        return None
+    if name in UNPRICED:
+        return UNPRICED[name]
+    if region not in priced_regions(cloud):
+        return f"no prices of {region} are known"
+    return "other machine types have one"
+
+
+MACHINES: Mapping[str, Machine] = MappingProxyType(
+    {name: row for cloud in CLOUDS for name, row in machines_in(cloud, REFERENCE_REGIONS[cloud]).items()}
+)
+"""Every machine type whose price in the reference region of its cloud is known."""
+
+SYSTEM_MACHINES: Mapping[str, SystemMachine] = MappingProxyType(
+    {
+        name: row
+        for cloud in CLOUDS
+        for name, row in system_machines_in(cloud, REFERENCE_REGIONS[cloud]).items()
+    }
+)
+"""The same for machine types without GPUs."""
 
 
 def machine(name: str) -> Machine:
-    """The row called `name`. Raises UnknownNameError."""
+    """The row called `name`, with its price in the reference region. Raises UnknownNameError."""
     try:
         return MACHINES[name]
     except KeyError:
@@ -125,8 +183,8 @@ def machine(name: str) -> Machine:
 
 
 def machines_of(cloud: Cloud) -> tuple[Machine, ...]:
-    """Every machine type of `cloud` whose price is known, in the order of its file."""
-    return tuple(row for row in MACHINES.values() if row.cloud == cloud)
+    """Every machine type of `cloud` whose price in its reference region is known."""
+    return tuple(machines_in(cloud, REFERENCE_REGIONS[cloud]).values())
 
 
 def shapes_with(accelerator: str, clouds: tuple[Cloud, ...] = CLOUDS) -> tuple[MachineShape, ...]:

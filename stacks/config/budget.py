@@ -46,7 +46,7 @@ def _day(value: object) -> object:
 
 
 class PriceOverride(Section, frozen=True):
-    """A price that replaces a row of sizing/hardware/data/prices.<cloud>.yaml, such as a negotiated one."""
+    """A price that replaces a row of sizing/hardware/data/prices.<cloud>.json, such as a negotiated one."""
 
     machine_type: str = Field(
         description="a row of machines.<cloud>.yaml or system_machines.yaml in sizing/hardware/data"

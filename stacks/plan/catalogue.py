@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 
 from sizing.hardware.machines import (
-    MACHINES,
+    REFERENCE_REGIONS,
     SHAPES,
-    SYSTEM_MACHINES,
+    SYSTEM_SHAPES,
+    Cloud,
     Machine,
     MachineShape,
     SystemMachine,
+    machines_in,
+    system_machines_in,
 )
 from stacks.config import Capacity, Cluster, NodePool, PriceOverride, Stack
 
@@ -19,14 +22,25 @@ OVERRIDDEN = "price_overrides"
 """Stands for the region of a price that the stack states itself: it holds wherever the cluster is."""
 
 
+def price_region(cluster: Cluster, cloud: Cloud) -> str:
+    """Whose prices hold for machines of `cloud`: the cluster's region, or the reference where it has none."""
+    charges = cluster.charges
+    return REFERENCE_REGIONS[cloud] if charges is None else charges.region
+
+
 def catalogue(stack: Stack) -> Mapping[str, Machine]:
-    """Every machine type with a price, by name; price_overrides come before the tables."""
+    """Every machine type with a price where the cluster is, by name; price_overrides come first."""
+    listed = {
+        name: row
+        for cloud in stack.cluster.clouds
+        for name, row in machines_in(cloud, price_region(stack.cluster, cloud)).items()
+    }
     overridden = {
         override.machine_type: _priced(SHAPES[override.machine_type], override)
         for override in stack.price_overrides
         if override.machine_type in SHAPES
     }
-    return {**MACHINES, **overridden}
+    return {**listed, **overridden}
 
 
 def _priced(shape: MachineShape, override: PriceOverride) -> Machine:
@@ -59,14 +73,14 @@ def _with_disk(machine: Machine, pool: NodePool) -> Machine:
 
 def system_machine(name: str, stack: Stack) -> SystemMachine:
     """The machine type of the system nodes, with the price that holds for this environment."""
-    row = SYSTEM_MACHINES[name]
+    shape = SYSTEM_SHAPES[name]
     for override in stack.price_overrides:
         if override.machine_type == name:
-            return replace(
-                row,
+            return SystemMachine(
+                **asdict(shape),
                 price_per_hour_usd=override.usd_per_hour,
                 region=OVERRIDDEN,
                 as_of=override.as_of,
                 source=override.source,
             )
-    return row
+    return system_machines_in(shape.cloud, price_region(stack.cluster, shape.cloud))[name]

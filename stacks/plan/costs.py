@@ -10,6 +10,8 @@ from stacks.config import Stack
 from stacks.plan.catalogue import system_machine
 from stacks.plan.figures import FixedCost, PriceSource
 
+CONTROL_PLANE_AND_NAT = "control plane and NAT"
+
 NEVER_INCLUDED = (
     "network traffic: to the internet, between zones, through NAT",
     "the gateway's load balancer",
@@ -44,7 +46,7 @@ def price_sources(
     if price is not None and charges is not None:
         row = system_machine(charges.system_nodes.machine_type, stack)
         yield PriceSource(row.name, row.region, row.as_of)
-        yield PriceSource("control plane and NAT", price.region, price.as_of)
+        yield PriceSource(CONTROL_PLANE_AND_NAT, price.region, price.as_of)
 
 
 def not_included(stack: Stack) -> tuple[str, ...]:

@@ -7,9 +7,11 @@ from datetime import date
 
 from infra.kubernetes_version import CONFIGURABLE_TOLERANCE, has_configurable_tolerance
 from sizing.cost import HOURS_PER_MONTH
+from sizing.hardware.machines import REFERENCE_REGIONS
 from sizing.hardware.prices.table import MAX_AGE, is_old
 from stacks.plan.catalogue import OVERRIDDEN
-from stacks.plan.figures import Plan
+from stacks.plan.costs import CONTROL_PLANE_AND_NAT
+from stacks.plan.figures import Plan, PriceSource
 from stacks.problems import Problem
 
 
@@ -53,10 +55,7 @@ def _old_prices(plan: Plan, today: date) -> Iterator[str]:
         return
     age = (today - min(price.as_of for price in old)).days
     names = ", ".join(dict.fromkeys(f"{price.what} of {price.as_of.isoformat()}" for price in old))
-    yield (
-        f"prices are up to {age} days old, more than {MAX_AGE.days}: {names}. Renew them with "
-        "`make refresh-prices`, or state your own under price_overrides"
-    )
+    yield (f"prices are up to {age} days old, more than {MAX_AGE.days}: {names}. {_to_renew(plan, old)}")
 
 
 def _other_region(plan: Plan) -> Iterator[str]:
@@ -66,10 +65,24 @@ def _other_region(plan: Plan) -> Iterator[str]:
     if other:
         names = ", ".join(dict.fromkeys(f"{price.what} ({price.region})" for price in other))
         yield (
-            f"the cluster is in {plan.region}, but these prices are of another region: {names}. Renew them "
-            f"with `python -m sizing.hardware.prices --cloud {plan.provider} --region {plan.region}`, or "
-            "state your own under price_overrides"
+            f"the cluster is in {plan.region}, but these prices are of another region: {names}. "
+            f"{_to_renew(plan, other)}"
         )
+
+
+def _to_renew(plan: Plan, prices: list[PriceSource]) -> str:
+    """What renews these prices: a command asks for those of machines, the others are read by hand."""
+    ways = []
+    if any(price.what != CONTROL_PLANE_AND_NAT for price in prices):
+        command = (
+            "make refresh-prices"
+            if plan.region is None or plan.region in REFERENCE_REGIONS.values()
+            else f"python -m sizing.hardware.prices --cloud {plan.provider} --region {plan.region}"
+        )
+        ways.append(f"Renew them with `{command}`, or state your own under price_overrides")
+    if any(price.what == CONTROL_PLANE_AND_NAT for price in prices):
+        ways.append(f"Those of {CONTROL_PLANE_AND_NAT} are in sizing/hardware/data/clusters.yaml")
+    return ". ".join(ways)
 
 
 def _spot(plan: Plan) -> Iterator[str]:

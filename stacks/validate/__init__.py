@@ -18,7 +18,7 @@ from stacks.validate.weights import check_weights
 def check(stack: Stack) -> list[Problem]:
     """Every problem of a stack whose sections are each valid by themselves."""
     problems = [
-        *check_cluster(stack.cluster),
+        *check_cluster(stack),
         *check_gateway(stack.gateway, stack.cluster),
         *check_prices(stack),
         *check_observability(stack.observability),

@@ -8,7 +8,7 @@ from infra.kubernetes_version import CAPACITY_BUFFERS
 from infra.scheduling import bought_together
 from sizing.choices import valid_choices
 from sizing.hardware.accelerators import ACCELERATORS
-from sizing.hardware.machines import SHAPES, UNPRICED, shapes_with
+from sizing.hardware.machines import SHAPES, shapes_with
 from sizing.packing import cheapest_machine, machines_needed
 from stacks.config import Cluster, Model, NodePool, Stack
 from stacks.plan.canary import deployed
@@ -16,6 +16,7 @@ from stacks.plan.catalogue import pool_machines, sold
 from stacks.plan.sizing import replicas_idle
 from stacks.problems import Problem
 from stacks.validate.names import duplicates
+from stacks.validate.prices import unpriced
 
 PROMISES_TO_BE_THERE = 0.99
 """Availability from which a model is a production endpoint here: no more than 7 hours away per month. Spot
@@ -56,7 +57,6 @@ def _check_machine_types(path: str, pool: NodePool, stack: Stack) -> Iterator[Pr
         return
     clouds = stack.cluster.clouds
     fitting = [machine.name for machine in shapes_with(pool.accelerator, clouds)]
-    overridden = {override.machine_type for override in stack.price_overrides}
     for index, name in enumerate(pool.machine_types):
         place = f"{path}.machine_types[{index}]"
         if name not in fitting:
@@ -66,12 +66,8 @@ def _check_machine_types(path: str, pool: NodePool, stack: Stack) -> Iterator[Pr
                 reason = f"carries {known.accelerator}" if known.cloud in clouds else f"is of {known.cloud}"
             choices = valid_choices(name, fitting)
             yield Problem(place, f'"{name}" {reason}, and the pool is {pool.accelerator}: {choices}')
-        elif name in UNPRICED and name not in overridden:
-            yield Problem(
-                place,
-                f'"{name}" has no known price ({UNPRICED[name]}): give it under price_overrides, or choose '
-                f"one of {', '.join(other for other in fitting if other not in UNPRICED)}",
-            )
+        elif (without := unpriced(name, SHAPES[name].cloud, stack, fitting)) is not None:
+            yield Problem(place, without)
 
 
 def _check_capacity(path: str, pool: NodePool, cluster: Cluster, served: list[Model]) -> Iterator[Problem]:

@@ -1,7 +1,7 @@
-"""`python -m sizing.hardware.prices [--cloud aws|gcp] [--region NAME]`: renews data/prices.<cloud>.yaml.
+"""`python -m sizing.hardware.prices [--cloud aws|gcp] [--region NAME]`: renews data/prices.<cloud>.json.
 
 Asks the clouds' own price lists with your credentials (`aws`, `gcloud`). Nothing is bought or changed there.
-Read the difference before you commit it.
+Read the difference before you commit it. Without an account: `python -m sizing.hardware.prices.karpenter`.
 """
 
 from __future__ import annotations
@@ -9,16 +9,13 @@ from __future__ import annotations
 import argparse
 import sys
 import urllib.error
-from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from sizing.hardware.machines import CLOUDS, SHAPES, Cloud
+from sizing.hardware.machines import CLOUDS, REFERENCE_REGIONS, SHAPES, SYSTEM_SHAPES, Cloud
 from sizing.hardware.prices import aws, gcp
 from sizing.hardware.prices.refresh import RefreshError, renew, run
 from sizing.hardware.prices.sanity import Quote
 from sizing.hardware.prices.table import price_file
-
-REGIONS: Mapping[Cloud, str] = {"aws": "us-east-1", "gcp": "us-central1"}
 
 
 def main(arguments: list[str]) -> int:
@@ -30,7 +27,7 @@ def main(arguments: list[str]) -> int:
     if options.region is not None and options.cloud is None:
         parser.error("--region needs --cloud: regions have other names elsewhere")
     clouds: tuple[Cloud, ...] = CLOUDS if options.cloud is None else (options.cloud,)
-    outcomes = [_renew(cloud, options.region or REGIONS[cloud]) for cloud in clouds]
+    outcomes = [_renew(cloud, options.region or REFERENCE_REGIONS[cloud]) for cloud in clouds]
     return 0 if all(outcomes) else 1
 
 
@@ -55,7 +52,8 @@ def _renew(cloud: Cloud, region: str) -> bool:
 def _quotes(cloud: Cloud, region: str, now: datetime) -> dict[str, Quote]:
     shapes = [shape for shape in SHAPES.values() if shape.cloud == cloud]
     if cloud == "aws":
-        return aws.quotes([shape.name for shape in shapes], region, now, run)
+        system = [shape.name for shape in SYSTEM_SHAPES.values() if shape.cloud == cloud]
+        return aws.quotes([*(shape.name for shape in shapes), *system], region, now, run)
     token = run(["gcloud", "auth", "print-access-token"]).strip()
     return gcp.quotes(shapes, region, token)
 

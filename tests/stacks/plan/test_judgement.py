@@ -39,10 +39,31 @@ def test_an_override_is_as_old_as_it_says():
 
 def test_prices_of_another_region_are_named():
     values = aws_values()
-    values["cluster"]["region"] = "eu-central-1"
-    found = warnings(make_plan(parse(values, origin="test")), PRICES_OF)
-    (warning,) = [line for line in found if "the cluster is in eu-central-1" in line]
-    assert "g6.2xlarge (us-east-1)" in warning
+    values["cluster"]["region"] = "us-gov-west-1"
+    values["price_overrides"] = [
+        {"machine_type": name, "usd_per_hour": 9, "as_of": "2026-07-20", "source": "contract"}
+        for name in ("g7e.12xlarge", "m7i.xlarge")
+    ]
+    plan = make_plan(parse(values, origin="test"))
+    found = warnings(plan, PRICES_OF)
+    (warning,) = [line for line in found if "the cluster is in us-gov-west-1" in line]
+    # The machines have prices of their own there: 1.2322 $/h, 26 % above us-east-1.
+    assert plan.pools[0].usd_per_machine_hour == 1.2322
+    assert (
+        "another region: control plane and NAT (us-east-1). Those of control plane and NAT are in" in warning
+    )
+
+
+def test_a_region_is_renewed_by_its_name():
+    values = aws_values()
+    values["cluster"]["region"] = "us-gov-west-1"
+    values["price_overrides"] = [
+        {"machine_type": name, "usd_per_hour": 9, "as_of": "2026-11-20", "source": "contract"}
+        for name in ("g7e.12xlarge", "m7i.xlarge")
+    ]
+    (warning, *_) = warnings(make_plan(parse(values, origin="test")), date(2026, 12, 1))
+    assert "g6.2xlarge of 2026-08-24" in warning
+    assert "`python -m sizing.hardware.prices --cloud aws --region us-gov-west-1`" in warning
 
 
 def test_spot_without_a_price_is_planned_at_the_on_demand_price_and_says_so():

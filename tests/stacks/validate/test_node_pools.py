@@ -75,7 +75,9 @@ def test_an_attached_disk_has_bounds():
 def test_a_machine_without_a_price_wants_one():
     values = gcp_pool(accelerator="nvidia-h100-80gb", machine_types=["a3-highgpu-1g"])
     line = problems(values)[0]
-    assert line.startswith('node_pools[0].machine_types[0]: "a3-highgpu-1g" has no known price (sold as Spot')
+    assert line.startswith(
+        'node_pools[0].machine_types[0]: "a3-highgpu-1g" has no known price in us-central1 (sold as Spot'
+    )
     assert "a3-highgpu-8g" in line
     values["price_overrides"] = [
         {"machine_type": "a3-highgpu-1g", "usd_per_hour": 7.0, "as_of": "2026-11-20", "source": "quote"}

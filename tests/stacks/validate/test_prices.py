@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 
 from stacks.load import parse
-from tests.stacks.environments import local_values
+from stacks.plan import make_plan
+from tests.stacks.environments import aws_values, local_values
 from tests.stacks.validate.test_cluster import problems
+from tests.stacks.validate.test_node_pools import gcp_pool
 
 PRICE = {"machine_type": "g6.2xlarge", "usd_per_hour": 0.9, "as_of": "2026-11-20", "source": "contract"}
 
@@ -65,3 +67,42 @@ def test_zero_is_a_budget_and_not_no_budget():
     stack = parse({**local_values(), "budget": {"monthly_usd": 0}}, origin="test")
     assert stack.budget is not None
     assert stack.budget.monthly_usd == 0
+
+
+def test_a_machine_without_a_price_in_the_region_says_what_to_do():
+    values = aws_values()
+    values["cluster"]["region"] = "us-gov-east-1"
+    place = "node_pools[1].machine_types[0]: "
+    (line,) = [found for found in problems(values) if "no known price" in found]
+    assert line == (
+        f'{place}"g7e.12xlarge" has no known price in us-gov-east-1 (other machine types have one): give it '
+        "under price_overrides, or ask for it with "
+        "`python -m sizing.hardware.prices --cloud aws --region us-gov-east-1`"
+    )
+    values["price_overrides"] = [{**PRICE, "machine_type": "g7e.12xlarge", "usd_per_hour": 9}]
+    assert [found for found in problems(values) if "no known price" in found] == []
+
+
+def test_a_region_without_prices_refuses_system_machines_too():
+    values = aws_values()
+    values["cluster"]["region"] = "mx-central-1"
+    lines = [line for line in problems(values) if "(no prices of mx-central-1 are known)" in line]
+    assert [line.split(": ")[0] for line in lines] == [
+        "cluster.system_nodes.machine_type",
+        "node_pools[0].machine_types[0]",
+        "node_pools[1].machine_types[0]",
+    ]
+
+
+def test_a_plan_in_another_region_has_its_prices():
+    values = gcp_pool()
+    iowa, holland = (
+        make_plan(parse({**values, "cluster": {**values["cluster"], "region": region}}, origin="test"))
+        for region in ("us-central1", "europe-west4")
+    )
+    assert iowa.price_regions == ("us-central1",)
+    # Control plane and NAT have no price of their own there.
+    assert holland.price_regions == ("europe-west4", "us-central1")
+    # g2-standard-8: 0.897202 and 0.853624 $/h. The disk has the reference's price in both.
+    more = holland.pools[0].usd_per_machine_hour - iowa.pools[0].usd_per_machine_hour
+    assert more == pytest.approx(0.043578)

@@ -10,7 +10,7 @@ import pytest
 from sizing.hardware.prices import __main__ as command
 from sizing.hardware.prices.refresh import RefreshError, renew, run
 from sizing.hardware.prices.sanity import Quote
-from sizing.hardware.prices.table import DATA, is_old, price_file, read_prices, read_unpriced
+from sizing.hardware.prices.table import DATA, price_file, priced_regions, read_prices
 
 TODAY = date(2026, 11, 24)
 
@@ -29,7 +29,7 @@ def test_believed_quotes_become_rows_of_today_and_the_rest_stays(folder: Path):
     }
     doubts = renew("aws", quotes, "us-east-1", "Price List", TODAY, folder)
     assert [found.machine for found in doubts] == ["g6.xlarge"]
-    before, after = read_prices("aws", DATA), read_prices("aws", folder)
+    before, after = read_prices("aws", "us-east-1", DATA), read_prices("aws", "us-east-1", folder)
     assert after.keys() == before.keys()
     row = after["g6.2xlarge"]
     assert (row.on_demand_usd_per_hour, row.spot_usd_per_hour) == (1.05, 0.4)
@@ -38,17 +38,19 @@ def test_believed_quotes_become_rows_of_today_and_the_rest_stays(folder: Path):
         assert after[name] == before[name]
 
 
-def test_a_machine_that_gets_a_price_is_no_longer_unpriced(folder: Path):
-    renew("gcp", {"g4-standard-48": Quote("g4-standard-48", 4.5, None)}, "us-central1", "SKUs", TODAY, folder)
-    assert read_prices("gcp", folder)["g4-standard-48"].on_demand_usd_per_hour == 4.5
-    assert read_unpriced("gcp", folder).keys() == read_unpriced("gcp").keys() - {"g4-standard-48"}
-
-
-def test_another_region_keeps_no_row_of_the_old_one(folder: Path):
+def test_another_region_stands_beside_the_first(folder: Path):
     # 60 % dearer than us-east-1: regions are not measured against one another.
-    renew("aws", {"g6.2xlarge": Quote("g6.2xlarge", 1.56, None)}, "sa-east-1", "List", TODAY, folder)
-    assert {row.region for row in read_prices("aws", folder).values()} == {"sa-east-1"}
-    assert read_unpriced("aws", folder)["p5.48xlarge"] == "no price in sa-east-1"
+    renew("aws", {"g6.2xlarge": Quote("g6.2xlarge", 1.56, None)}, "xx-south-1", "List", TODAY, folder)
+    assert read_prices("aws", "xx-south-1", folder)["g6.2xlarge"].on_demand_usd_per_hour == 1.56
+    assert read_prices("aws", "us-east-1", folder) == read_prices("aws", "us-east-1")
+    assert set(priced_regions("aws", folder)) == {*priced_regions("aws"), "xx-south-1"}
+
+
+def test_an_older_reading_does_not_replace_a_newer_one(folder: Path):
+    renew("aws", {"g6.2xlarge": Quote("g6.2xlarge", 1.05, None)}, "us-east-1", "new", TODAY, folder)
+    renew("aws", {"g6.2xlarge": Quote("g6.2xlarge", 0.9, None)}, "us-east-1", "old", date(2026, 1, 1), folder)
+    row = read_prices("aws", "us-east-1", folder)["g6.2xlarge"]
+    assert (row.on_demand_usd_per_hour, row.source) == (1.05, "new")
 
 
 def test_a_second_refresh_reads_what_the_first_wrote(folder: Path):
@@ -57,11 +59,6 @@ def test_a_second_refresh_reads_what_the_first_wrote(folder: Path):
     first = price_file("aws", folder).read_text(encoding="utf-8")
     renew("aws", quotes, "us-east-1", 'a "quoted" source', TODAY, folder)
     assert price_file("aws", folder).read_text(encoding="utf-8") == first
-
-
-def test_age():
-    assert not is_old(date(2026, 10, 10), TODAY)
-    assert is_old(date(2026, 10, 9), TODAY)
 
 
 def test_a_command_that_is_missing_or_fails_is_one_line():
