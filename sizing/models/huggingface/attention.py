@@ -16,9 +16,8 @@ SINGLE_PRECISION_BYTES = 4
 
 def head_dim(config: Fields) -> int:
     """Width of one attention head. Raises ConfigError if it is not given and does not divide the width."""
-    given = config.optional_integer("head_dim")
-    if given is not None and given > 0:
-        return given
+    if config.has("head_dim"):
+        return config.integer("head_dim")
     hidden, heads = config.integer("hidden_size"), config.integer("num_attention_heads")
     if hidden % heads:
         raise ConfigError(
@@ -48,10 +47,10 @@ def _grouped(config: Fields, family: Family, kind: LayerKind) -> Layer:
     shared_key_value = False
     if kind.kind == "full":
         width = config.integer("global_head_dim") if config.has("global_head_dim") else width
-        if config.has("num_global_key_value_heads"):
-            grouped = config.integer("num_global_key_value_heads")
         # Keys serve as values: one projection less, but vLLM still caches both.
         shared_key_value = config.flag("attention_k_eq_v", False)
+        if shared_key_value and config.has("num_global_key_value_heads"):
+            grouped = config.integer("num_global_key_value_heads")
     value = config.optional_integer("v_head_dim")
     value_width = width if value is None else value
     declared = config.flag("attention_bias", False)
@@ -62,11 +61,15 @@ def _grouped(config: Fields, family: Family, kind: LayerKind) -> Layer:
     query = hidden * queries + heads * value_width * hidden + (queries if qkv_bias else 0)
     query += (hidden if output_bias else 0) + (heads if family.sinks else 0)
     keys = hidden * key_values + (key_values if qkv_bias else 0)
-    weights = [Weight("attention", query), Weight("attention", keys, ways=grouped)]
+    weights = [Weight("attention", query)]
+    if not kind.shares_cache:
+        weights.append(Weight("attention", keys, ways=grouped))
     norms = config.flag("use_qk_norm", family.qk_norm != "none") or config.flag("qk_layernorm", False)
     if norms:
-        per_head = family.qk_norm != "width"
-        weights.append(Weight("norm", 2 * width if per_head else (heads + grouped) * width, ways=1))
+        of_keys = 0 if kind.shares_cache else 1
+        per_head = (1 + of_keys) * width
+        normed = per_head if family.qk_norm != "width" else (heads + grouped) * width
+        weights.append(Weight("norm", normed, ways=1))
     if kind.shares_cache:
         return Layer(None, tuple(weights))
     cache = AttentionCache(grouped, width, value_width, kind.window, kind.chunk)
@@ -79,7 +82,7 @@ def _latent(config: Fields) -> Layer:
     hidden, heads = config.integer("hidden_size"), config.integer("num_attention_heads")
     latent, rope = config.integer("kv_lora_rank"), config.integer("qk_rope_head_dim")
     plain, value = config.integer("qk_nope_head_dim"), config.integer("v_head_dim")
-    rank = config.optional_integer("q_lora_rank")
+    rank = config.integer("q_lora_rank") if config.has("q_lora_rank") else None
     query_width = heads * (plain + rope)
     decompress = latent * heads * (plain + value)
     weights = [
@@ -88,7 +91,7 @@ def _latent(config: Fields) -> Layer:
         Weight("attention", heads * value * hidden),
         Weight("norm", latent, ways=1),
     ]
-    if rank is None or rank == 0:
+    if rank is None:
         weights.append(Weight("attention", hidden * query_width))
     else:
         weights += [
@@ -101,10 +104,15 @@ def _latent(config: Fields) -> Layer:
         index_heads = config.integer("index_n_heads")
         found = config.optional_integer("index_head_dim")
         index_width = DEEPSEEK_INDEX_HEAD if found is None else found
-        source = hidden if rank is None or rank == 0 else rank
+        source = hidden if rank is None else rank
         index = source * index_heads * index_width + hidden * index_width + hidden * index_heads
         weights.append(Weight("attention", index + 2 * index_width, ways=1))
     return Layer(LatentCache(latent + rope, index_width), tuple(weights))
+
+
+def without_index(config: Fields) -> Fields:
+    """The fields of a layer that takes the tokens which an earlier layer's index chose."""
+    return Fields(config.place, {**config.values, "index_topk": None})
 
 
 def _gated_delta_net(config: Fields) -> Layer:

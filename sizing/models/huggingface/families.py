@@ -26,7 +26,17 @@ class Family:
     qk_norm: Literal["none", "head", "width"] = "none"
     norms: int = 2
     mlp_matrices: int = 3
-    windows: Literal["none", "all", "alternate", "pattern", "last", "chunks", "interval"] = "none"
+    windows: Literal[
+        "all",
+        "alternate",
+        "pattern",
+        "pattern, last full",
+        "last",
+        "first alternate",
+        "without positions",
+        "chunks",
+        "interval",
+    ] = "all"
     window_pattern: int = 0
     expert_width: str = "moe_intermediate_size"
     expert_bias: bool = False
@@ -35,9 +45,10 @@ class Family:
 
 
 LLAMA = Family()
-MIXTRAL = Family(windows="all", expert_width="intermediate_size")
+MIXTRAL = Family(expert_width="intermediate_size")
 QWEN2 = Family(qkv_bias=True, output_bias=False, windows="last")
 QWEN3 = Family(qk_norm="head", windows="last")
+QWEN3_ALL = Family(qk_norm="head")
 GEMMA2 = Family(norms=4, windows="alternate", tied=True)
 GEMMA3 = Family(norms=4, qk_norm="head", windows="pattern", window_pattern=6, tied=True)
 LATENT = Family(attention="latent")
@@ -45,37 +56,37 @@ QWEN_HYBRID = Family(attention="gated", qk_norm="head", windows="interval")
 
 FAMILIES = {
     "llama": LLAMA,
-    "mistral": Family(windows="all"),
-    "ministral": Family(windows="all"),
-    "ministral3": Family(windows="all"),
+    "mistral": LLAMA,
+    "ministral": LLAMA,
+    "ministral3": LLAMA,
     "granite": Family(tied=True),
     "granitemoe": Family(expert_width="intermediate_size", tied=True),
     "internlm3": LLAMA,
     "mimo": QWEN2,
     "seed_oss": Family(qkv_bias=True, output_bias=False),
-    "smollm3": Family(tied=True),
+    "smollm3": Family(windows="without positions", tied=True),
     "arcee": Family(mlp_matrices=2),
-    "phi3": Family(windows="all"),
-    "phimoe": Family(windows="all", expert_width="intermediate_size"),
-    "starcoder2": Family(windows="all", mlp_matrices=2, qkv_bias=True, output_bias=True, tied=True),
+    "phi3": LLAMA,
+    "phimoe": Family(expert_width="intermediate_size"),
+    "starcoder2": Family(mlp_matrices=2, qkv_bias=True, output_bias=True, tied=True),
     "nemotron": Family(mlp_matrices=2),
     "olmo2": Family(qk_norm="width"),
-    "olmo3": Family(qk_norm="width"),
+    "olmo3": Family(qk_norm="width", windows="pattern", window_pattern=4),
     "cohere": Family(norms=1, tied=True),
     "cohere2": Family(norms=1, windows="pattern", window_pattern=4, tied=True),
     "exaone4": Family(qk_norm="head", windows="pattern", window_pattern=4),
     "gemma": Family(tied=True),
     "gemma2": GEMMA2,
     "gemma3_text": GEMMA3,
-    "gemma4_text": Family(norms=4, qk_norm="head", windows="pattern", window_pattern=6, tied=True),
+    "gemma4_text": Family(norms=4, qk_norm="head", windows="pattern, last full", window_pattern=6, tied=True),
     "qwen2": QWEN2,
     "qwen2_vl_text": QWEN2,
     "qwen2_5_vl_text": QWEN2,
-    "qwen2_moe": QWEN2,
+    "qwen2_moe": Family(qkv_bias=True, output_bias=False, windows="first alternate"),
     "qwen3": QWEN3,
-    "qwen3_vl_text": QWEN3,
-    "qwen3_moe": QWEN3,
-    "qwen3_vl_moe_text": QWEN3,
+    "qwen3_vl_text": QWEN3_ALL,
+    "qwen3_moe": QWEN3_ALL,
+    "qwen3_vl_moe_text": QWEN3_ALL,
     "qwen3_next": QWEN_HYBRID,
     "qwen3_5_text": QWEN_HYBRID,
     "qwen3_5_moe_text": QWEN_HYBRID,
@@ -92,7 +103,7 @@ FAMILIES = {
     "ernie4_5": LLAMA,
     "ernie4_5_moe": LLAMA,
     "minimax_m2": Family(qk_norm="width", expert_width="intermediate_size"),
-    "dots1": Family(qk_norm="head"),
+    "dots1": Family(qk_norm="head", windows="last"),
     "deepseek_v2": LATENT,
     "deepseek_v3": LATENT,
     "deepseek_v32": LATENT,
@@ -118,20 +129,8 @@ TEXT_MODELS = {
     "kimi_vl": "deepseek_v3",
     "llava": "llama",
 }
-"""Multimodal model types, and the text model where `text_config` does not name its own."""
-
-GEMMA = {"vocab_size": 256_000, "head_dim": 256, "max_position_embeddings": 8192}
-
-DEFAULTS: dict[str, dict[str, int]] = {
-    "gemma": GEMMA,
-    "gemma2": {**GEMMA, "sliding_window": 4096},
-    "gemma3_text": {
-        "vocab_size": 262_208, "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256,
-        "max_position_embeddings": 131_072, "sliding_window": 4096,
-    },
-    "gemma4_text": {"vocab_size": 262_144, "head_dim": 256, "max_position_embeddings": 131_072},
-}  # fmt: skip
-"""What transformers fills in: published files of these types leave out whatever has the default."""
+"""Multimodal model types, and the text model where `text_config` does not name its own. Files of other
+multimodal types are refused: towers for sound, and adapters between tower and text model, are not counted."""
 
 UNSUPPORTED = {
     "deepseek_v4": "its cache holds several compressed groups: fit it from the log of a start",

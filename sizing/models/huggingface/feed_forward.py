@@ -19,7 +19,7 @@ def experts_per_token(config: Fields) -> int:
 
 
 def has_experts(config: Fields, layer: int) -> bool:
-    """Whether this layer is a mixture of experts. Files say it in six ways."""
+    """Whether this layer is a mixture of experts. Files say it in nine ways."""
     if expert_count(config) == 0 or layer in config.integers("mlp_only_layers"):
         return False
     kinds = config.texts("mlp_layer_types")
@@ -31,7 +31,13 @@ def has_experts(config: Fields, layer: int) -> bool:
     first = config.optional_integer("first_k_dense_replace", "moe_layer_start_index")
     if first is not None and layer < first:
         return False
-    every = config.optional_integer("decoder_sparse_step", "interleave_moe_layer_step")
+    last = config.values.get("moe_layer_end_index")  # -1 is the last layer
+    if last not in (None, -1) and layer > config.integer("moe_layer_end_index"):
+        return False
+    frequency = config.optional_integer("moe_layer_freq")
+    if frequency is not None and frequency > 1 and layer % frequency != 0:
+        return False
+    every = config.optional_integer("decoder_sparse_step", "interleave_moe_layer_step", "moe_layer_interval")
     return every is None or every < 2 or (layer + 1) % every == 0
 
 
@@ -42,6 +48,15 @@ def dense(config: Fields, family: Family) -> tuple[Weight, ...]:
     biased = config.flag("mlp_bias", config.flag("use_bias", False))
     bias = (family.mlp_matrices - 1) * width + hidden if biased else 0
     return (Weight("mlp", family.mlp_matrices * hidden * width + bias),)
+
+
+def double_wide(config: Fields) -> Fields:
+    """The fields of a layer that reads an earlier one's cache: in some Gemma-4 models it is twice as wide."""
+    if not config.flag("use_double_wide_mlp", False):
+        return config
+    return Fields(
+        config.place, {**config.values, "intermediate_size": 2 * config.integer("intermediate_size")}
+    )
 
 
 def experts(config: Fields, family: Family) -> tuple[Weight, ...]:

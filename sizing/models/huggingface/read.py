@@ -8,18 +8,20 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from sizing.choices import valid_choices
 from sizing.models.architecture import Architecture, Layer, Weight
-from sizing.models.huggingface.attention import attention_layer, head_dim, kv_heads
-from sizing.models.huggingface.families import DEFAULTS, FAMILIES, TEXT_MODELS, UNSUPPORTED, Family
+from sizing.models.huggingface.attention import attention_layer, head_dim, kv_heads, without_index
+from sizing.models.huggingface.defaults import tower_of, tower_with_defaults
+from sizing.models.huggingface.families import FAMILIES, Family
 from sizing.models.huggingface.feed_forward import (
     dense,
+    double_wide,
     expert_count,
     experts,
     experts_per_token,
     has_experts,
 )
-from sizing.models.huggingface.fields import ConfigError, Fields, UnsupportedModelError
+from sizing.models.huggingface.fields import ConfigError, Fields
+from sizing.models.huggingface.layer_inputs import layer_input, layer_inputs
 from sizing.models.huggingface.linear_layers import (
     Build,
     adapter_support,
@@ -29,6 +31,7 @@ from sizing.models.huggingface.linear_layers import (
     expert_linear,
 )
 from sizing.models.huggingface.quantization import quantization
+from sizing.models.huggingface.text_model import text_model
 from sizing.models.huggingface.vision import vision_parameters
 from sizing.models.huggingface.windows import LayerKind, layer_kinds
 
@@ -62,7 +65,7 @@ def architecture(config: Mapping[str, object], place: str) -> Architecture:
     that is wrong with the file.
     """
     whole = Fields(place, config)
-    text, model_type = _text_model(whole)
+    text, model_type = text_model(whole)
     family, build = FAMILIES[model_type], build_of(whole.text("model_type"), model_type)
     heads = text.integer("num_attention_heads")
     grouped = 1 if family.attention == "latent" else kv_heads(text)
@@ -92,61 +95,20 @@ def architecture(config: Mapping[str, object], place: str) -> Architecture:
     )
 
 
-def _text_model(whole: Fields) -> tuple[Fields, str]:
-    """The object that describes the text model, and its type."""
-    outer_type = whole.text("model_type")
-    if outer_type is None:
-        raise ConfigError(f"{whole.place}: model_type is missing: this is no config.json of a model")
-    nested = whole.object("text_config") or whole.object("llm_config")
-    if nested is None:
-        # Qwen2.5-VL and others of its time have the text model's fields beside `vision_config`.
-        model_type = _known(whole, TEXT_MODELS.get(outer_type, outer_type))
-        return Fields(whole.place, _with_defaults(whole, model_type)), model_type
-    named = nested.text("model_type")
-    model_type = TEXT_MODELS.get(outer_type, outer_type) if named is None else named
-    model_type = TEXT_MODELS.get(model_type, model_type)
-    _reject(whole, outer_type)
-    values = _with_defaults(nested, _known(whole, model_type))
-    for shared in ("vocab_size", "tie_word_embeddings"):
-        if values.get(shared) is None:
-            values[shared] = whole.values.get(shared)
-    return Fields(nested.place, {**values, "model_type": model_type}), model_type
-
-
-def _with_defaults(text: Fields, model_type: str) -> dict[str, object]:
-    given = {name: value for name, value in text.values.items() if value is not None}
-    return {**DEFAULTS.get(model_type, {}), **given}
-
-
-def _known(whole: Fields, model_type: str) -> str:
-    _reject(whole, model_type)
-    if model_type not in FAMILIES:
-        raise UnsupportedModelError(
-            f'{whole.place}: model type "{model_type}" is not supported: '
-            f"{valid_choices(model_type, FAMILIES)}"
-        )
-    return model_type
-
-
-def _reject(whole: Fields, model_type: str) -> None:
-    if model_type in UNSUPPORTED:
-        raise UnsupportedModelError(
-            f'{whole.place}: model type "{model_type}" is not supported: {UNSUPPORTED[model_type]}'
-        )
-
-
 def _layers(text: Fields, family: Family, build: Build) -> tuple[Layer, ...]:
     norm = Weight("norm", family.norms * text.integer("hidden_size"), ways=1)
 
     @cache  # a model has few kinds of layers, and up to a hundred layers
     def built(kind: LayerKind, sparse: bool) -> Layer:
-        attention = attention_layer(text, family, kind)
-        part = experts(text, family) if sparse else dense(text, family)
+        own = text if kind.index else without_index(text)
+        attention = attention_layer(own, family, kind)
+        wide = double_wide(text) if kind.shares_cache else text
+        part = experts(wide, family) if sparse else dense(wide, family)
         linear = expert_linear if sparse else dense_linear
         return Layer(
             attention.cache,
-            (*attention.weights, norm, *part),
-            (*attention_linear(text, family, build, kind), *linear(text, family, build)),
+            (*attention.weights, norm, *part, *layer_input(text)),
+            (*attention_linear(own, family, build, kind), *linear(wide, family, build)),
         )
 
     kinds = layer_kinds(text, family)
@@ -158,10 +120,18 @@ def _outer(whole: Fields, text: Fields, family: Family, hidden: int) -> tuple[We
     weights = [Weight("embedding", vocabulary * hidden), Weight("norm", hidden, ways=1)]
     if not text.flag("tie_word_embeddings", family.tied):
         weights.append(Weight("output", vocabulary * hidden))
-    vision = whole.object("vision_config") or whole.object("visual")
-    if vision is not None and vision.values:
+    weights += layer_inputs(text)
+    vision = _tower(whole)
+    if vision is not None:
         weights.append(Weight("vision", vision_parameters(vision, whole.text("model_type"), hidden)))
     return tuple(weights)
+
+
+def _tower(whole: Fields) -> Fields | None:
+    """The vision tower, with transformers' defaults; None for a model that only reads text."""
+    outer_type = whole.text("model_type") or ""
+    found = whole.object("vision_config") or whole.object("visual")
+    return tower_of(outer_type, whole.place) if found is None else tower_with_defaults(found, outer_type)
 
 
 def _max_context(text: Fields) -> int:

@@ -84,7 +84,7 @@ def test_windows_by_the_habits_of_a_family():
 
 
 def test_layers_that_read_an_earlier_cache_have_none():
-    shared = architecture({**PLAIN, "num_kv_shared_layers": 1}, "x")
+    shared = architecture({**PLAIN, "model_type": "gemma4_text", "num_kv_shared_layers": 1}, "x")
     assert [layer.cache is None for layer in shared.layers] == [False, True]
 
 
