@@ -128,7 +128,7 @@ def tower_with_defaults(vision: Fields, outer_type: str) -> Fields:
     if outer is not None and (named is None or named == outer_type):
         named = outer.vision
     filled = {} if named is None else DEFAULTS.vision.get(named, {})
-    return Fields(vision.place, {**filled, **vision.values})
+    return Fields(vision.place, {**filled, **vision.values, "model_type": named})
 
 
 def tower_of(outer_type: str, place: str) -> Fields | None:

@@ -116,7 +116,6 @@ FAMILIES = {
 TEXT_MODELS = {
     "gemma3": "gemma3_text",
     "gemma4": "gemma4_text",
-    "gemma4_unified": "gemma4_text",
     "mistral3": "mistral",
     "llama4": "llama4_text",
     "qwen2_vl": "qwen2_vl_text",
@@ -128,6 +127,11 @@ TEXT_MODELS = {
     "kimi_k25": "kimi_k2",
     "kimi_vl": "deepseek_v3",
     "llava": "llama",
+    "llava_next": "llama",
+    "llava_onevision": "qwen2",
+    "aya_vision": "cohere2",
+    "cohere2_vision": "cohere2",
+    "internvl": "qwen2",
 }
 """Multimodal model types, and the text model where `text_config` does not name its own. Files of other
 multimodal types are refused: towers for sound, and adapters between tower and text model, are not counted."""

@@ -10,6 +10,7 @@ from typing import Literal
 
 from sizing.models.architecture import Architecture, Layer, Weight
 from sizing.models.huggingface.attention import attention_layer, head_dim, kv_heads, without_index
+from sizing.models.huggingface.audio import audio_parameters
 from sizing.models.huggingface.defaults import tower_of, tower_with_defaults
 from sizing.models.huggingface.families import FAMILIES, Family
 from sizing.models.huggingface.feed_forward import (
@@ -123,7 +124,10 @@ def _outer(whole: Fields, text: Fields, family: Family, hidden: int) -> tuple[We
     weights += layer_inputs(text)
     vision = _tower(whole)
     if vision is not None:
-        weights.append(Weight("vision", vision_parameters(vision, whole.text("model_type"), hidden)))
+        weights.append(Weight("vision", vision_parameters(whole, vision, hidden)))
+    sound = audio_parameters(whole, hidden)
+    if sound > 0:
+        weights.append(Weight("vision", sound))
     return tuple(weights)
 
 
