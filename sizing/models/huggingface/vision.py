@@ -25,15 +25,16 @@ class Tower:
 
 
 def _patches(vision: Fields) -> int:
-    """Patches of the largest image; `image_size` is one side or both."""
-    sides = vision.values.get("image_size")
-    side = vision.integers("image_size")[0] if isinstance(sides, list) else vision.integer("image_size")
-    return (side // _patch_side(vision)) ** 2
+    """Patches of the largest image."""
+    return (_side(vision, "image_size") // _side(vision, "patch_size")) ** 2
 
 
-def _patch_side(vision: Fields) -> int:
-    patch = vision.values.get("patch_size")
-    return vision.integers("patch_size")[0] if isinstance(patch, list) else vision.integer("patch_size")
+def _side(vision: Fields, name: str) -> int:
+    """A length that files write once or for both sides of a square."""
+    sides = vision.integers(name) if isinstance(vision.values.get(name), list) else (vision.integer(name),)
+    if len(set(sides)) != 1 or sides[0] < 1:
+        raise ConfigError(f"{vision.place}: {name} is {vision.values[name]!r}, expected the side of a square")
+    return sides[0]
 
 
 def _grid(vision: Fields) -> int:
@@ -86,7 +87,7 @@ def vision_parameters(whole: Fields, vision: Fields, text_hidden: int) -> int:
     if named == "siglip_vision_model" and vision.flag("vision_use_head", True):
         head = 4 * width * width + 2 * width * inner
     frames = vision.optional_integer("temporal_patch_size")
-    patch = 3 * _patch_side(vision) ** 2 * (1 if frames is None else frames) * width
+    patch = 3 * _side(vision, "patch_size") ** 2 * (1 if frames is None else frames) * width
     embeddings = patch + tower.positions(vision) * width
     return layers * block + head + embeddings + PROJECTORS[outer_type](whole, vision, text_hidden)
 
