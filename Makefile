@@ -63,8 +63,8 @@ token: $(VENV)/all.stamp ## a token for TEAM on STACK, alone on stdout; MODELS=c
 plan: $(VENV)/plan.stamp ## models, machines and dollars per hour of STACK, without cloud or CLI
 	@$(BIN)/python -m stacks.plan $(STACK)
 
-plan-diff: $(VENV)/plan.stamp ## what STACK's change since BASE does to replicas, GPUs and money, as Markdown
-	@$(BIN)/python -m stacks.commands.plan_diff $(STACK) --base $(BASE)
+plan-diff: $(VENV)/plan.stamp ## what a change since BASE does to every stack, or to STACK, as Markdown
+	@$(BIN)/python -m stacks.commands.plan_diff $(if $(filter file,$(origin STACK)),,"$(STACK)") --base "$(BASE)"
 
 check: $(VENV)/all.stamp ## the policy pack on STACK, without cloud, cluster or CLI
 	@$(BIN)/python -m stacks.commands.policy_check $(STACK)

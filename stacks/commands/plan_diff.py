@@ -1,102 +1,97 @@
-"""`python -m stacks.commands.plan_diff <stack> --base <revision>`: what a change does to replicas and money.
+"""`python -m stacks.commands.plan_diff [STACK ...] --base REVISION`: what a change does to stacks.
 
-The stack file of the base is read from git; both are planned by the code of this checkout, so that the
-difference is that of the stack files and not of two programs. Prints Markdown, for a pull request.
+The stack files of the base are read from git; both sides are planned by the code of this checkout, so that
+the difference is that of the stack files and not of two programs. Without STACK: every stack of either side.
+Prints Markdown for a pull request, the verdicts first, errors included.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
 
-from stacks.commands.schema import PATH as SCHEMA_PATH
-from stacks.commands.schema import VERSION
+from stacks.commands.base import Base, RevisionError
 from stacks.load import STACKS, from_file
-from stacks.plan import Plan, make_plan
-from stacks.plan.difference import markdown
-from stacks.plan.judgement import refusals
+from stacks.plan import make_plan
+from stacks.plan.difference import Planned, Side, summary, verdict
 from stacks.problems import StackError
 
 ROOT = STACKS.parent
 
 
-class RevisionError(ValueError):
-    """The base cannot be read from git; the message says why and what to do."""
+def side(stack: str, folder: Path) -> Side:
+    """The stack as its file in `folder` has it."""
+    if not (folder / f"Pulumi.{stack}.yaml").is_file():
+        return None
+    try:
+        read = from_file(stack, folder)
+        return Planned(read, make_plan(read))
+    except StackError as error:
+        return error
 
 
-@dataclass(frozen=True)
-class Base:
-    """The stack as it is at the base. plan: None where it has none; notes: what could not be compared."""
-
-    plan: Plan | None
-    notes: tuple[str, ...]
-
-
-def base_plan(stack: str, revision: str, root: Path = ROOT) -> Base:
-    """The plan of `stack` at `revision`. Raises RevisionError."""
-    if _git(root, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}") is None:
-        raise RevisionError(
-            f'git knows no revision "{revision}": fetch it (`git fetch origin {revision}`), or name another '
-            "with --base"
-        )
-    text = _git(root, "show", f"{revision}:stacks/Pulumi.{stack}.yaml")
-    if text is None:
-        return Base(None, (f"`{revision}` has no stack `{stack}`: everything in it is new.",))
-    notes = list(_schema_notes(root, revision))
+def base_side(stack: str, base: Base) -> Side:
+    """The stack as the base has it."""
+    content = base.stack_file(stack)
+    if content is None:
+        return None
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / f"Pulumi.{stack}.yaml").write_text(text, encoding="utf-8")
-        try:
-            return Base(make_plan(from_file(stack, Path(folder))), tuple(notes))
-        except StackError as error:
-            notes.append(
-                f"The stack file of `{revision}` cannot be planned by today's rules, so only the new plan is "
-                "shown. What stands in the way:"
-            )
-            notes += [f"- `{problem.path}`: {problem.message}" for problem in error.problems]
-            return Base(None, tuple(notes))
+        (Path(folder) / f"Pulumi.{stack}.yaml").write_bytes(content)
+        return side(stack, Path(folder))
 
 
-def _schema_notes(root: Path, revision: str) -> Iterator[str]:
-    text = _git(root, "show", f"{revision}:stacks/{SCHEMA_PATH.name}")
-    if text is None:
-        yield f"`{revision}` has no schema: its stack file may mean something else by the same keys."
-        return
-    version = json.loads(text).get("version")
-    if version != VERSION:
-        yield (
-            f"`{revision}` has version {version} of the schema, this checkout {VERSION}: keys that changed "
-            "their meaning are compared as if they had not."
-        )
+def _same_file(stack: str, folder: Path, base: Base) -> bool:
+    path = folder / f"Pulumi.{stack}.yaml"
+    return path.is_file() and path.read_bytes() == base.stack_file(stack)
 
 
-def _git(root: Path, *arguments: str) -> str | None:
-    """What git prints, or None if it fails."""
-    done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=False)
-    return done.stdout if done.returncode == 0 else None
+def _both(stack: str, folder: Path, base: Base) -> tuple[Side, Side]:
+    """Before and after; a file that is the same is planned once."""
+    after = side(stack, folder)
+    return (after if _same_file(stack, folder, base) else base_side(stack, base)), after
+
+
+def stack_names(folder: Path, base: Base) -> list[str]:
+    """Stacks of either side."""
+    here = {path.name.removeprefix("Pulumi.").removesuffix(".yaml") for path in folder.glob("Pulumi.*.yaml")}
+    return sorted(here | set(base.stacks()))
+
+
+def _unknown(names: Sequence[str], folder: Path, base: Base) -> Iterator[StackError]:
+    """The error that each name makes which neither side has a file of."""
+    for name in names:
+        if base.stack_file(name) is None:
+            try:
+                from_file(name, folder)
+            except StackError as error:
+                if not (folder / f"Pulumi.{name}.yaml").is_file():
+                    yield error
 
 
 def main(arguments: list[str], today: date, root: Path = ROOT) -> int:
-    """Exit status: 0, or 1 if the stack cannot be planned or must not become real, 2 for a wrong command."""
+    """Exit status: 0, or 1 if a stack cannot be planned or must not become real, 2 for a wrong command."""
     parser = argparse.ArgumentParser(prog="python -m stacks.commands.plan_diff", description=__doc__)
-    parser.add_argument("stack", help="name of a stack, such as prod")
+    parser.add_argument("stacks", nargs="*", metavar="STACK", help="such as prod (default: all of them)")
     parser.add_argument("--base", default="main", help="revision to compare with (default: main)")
     options = parser.parse_args(arguments)
+    folder = root / "stacks"
     try:
-        plan = make_plan(from_file(options.stack, root / "stacks"))
-        base = base_plan(options.stack, options.base, root)
-    except (StackError, RevisionError) as error:
+        base = Base.at(root, options.base)
+    except RevisionError as error:
         print(error, file=sys.stderr)
         return 1
-    title = f"Plan of `{options.stack}` against `{options.base}`"
-    print(markdown(title, base.notes, base.plan, plan, today), end="")
-    return 1 if refusals(plan) else 0
+    unknown = list(_unknown(options.stacks, folder, base))
+    if unknown:
+        print("\n".join(map(str, unknown)), file=sys.stderr)
+        return 1
+    names: list[str] = options.stacks or stack_names(folder, base)
+    verdicts = [verdict(name, *_both(name, folder, base), today) for name in names]
+    print(summary(verdicts, options.base, list(base.notes())), end="")
+    return 1 if any(one.failed for one in verdicts) else 0
 
 
 if __name__ == "__main__":

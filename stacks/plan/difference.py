@@ -1,152 +1,298 @@
-"""Two plans side by side, as Markdown for a pull request."""
+"""Two plans of a stack side by side, as Markdown for a pull request: the verdict first, then what changes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
-from typing import TypeVar
+from itertools import groupby
+from typing import Literal, TypeVar
 
-from sizing.cost import Span
+from stacks.config import Model, Stack
+from stacks.plan.change import Change
+from stacks.plan.field_changes import field_changes
+from stacks.plan.figure_changes import MODEL_FIGURES, POOL_FIGURES, Figure, figure_changes
 from stacks.plan.figures import ModelPlan, Plan, PoolPlan
 from stacks.plan.judgement import refusals, warnings
+from stacks.plan.markdown import bullets, code, table
+from stacks.problems import Problem, StackError
 
-Entry = TypeVar("Entry")
-Figures = Sequence[Callable[[Entry], str]]
+Entry = TypeVar("Entry", ModelPlan, PoolPlan)
 
 
-def markdown(title: str, notes: Sequence[str], before: Plan | None, after: Plan, today: date) -> str:
-    """The difference; without a plan before it, the plan alone. `notes` say what could not be compared."""
-    parts = [
-        f"### {title}",
-        *notes,
-        _summary(before, after),
-        _table(
-            ("model", "each replica", "replicas", "GPUs", "$/h", "$ per million output tokens"),
-            _rows(None if before is None else _models(before), _models(after), MODEL_FIGURES),
-        ),
-        _table(
-            ("pool", "machine", "machines", "GPUs paid for", "$/h"),
-            _rows(None if before is None else _pools(before), _pools(after), POOL_FIGURES),
-        ),
-        _table(
-            ("environment", "$/h", "$/month"),
-            _rows(None if before is None else _amounts(before), _amounts(after), AMOUNT_FIGURES),
-        ),
-        _reading(after),
-        *(f"**Refused**: `{problem.path}`: {problem.message}" for problem in refusals(after)),
-        *_no_effect(before, after),
-        *_warnings(before, after, today),
-    ]
+@dataclass(frozen=True)
+class Planned:
+    """A stack file that can be planned, and its plan."""
+
+    stack: Stack
+    plan: Plan
+
+
+Side = Planned | StackError | None
+"""A stack on one side: planned, with what stands in the way of that, or without a file."""
+
+Kind = Literal["broken", "refused", "loss", "change", "new", "deleted", "unchanged"]
+
+ORDER: tuple[Kind, ...] = ("broken", "refused", "loss", "change", "new", "deleted", "unchanged")
+"""What a reviewer must see comes first."""
+
+LOSSES_IN_VERDICT = 4
+"""What still fits three lines of a summary."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """On one stack. line: for the top of a summary. details: Markdown for below, empty without any."""
+
+    stack: str
+    kind: Kind
+    line: str
+    details: str
+
+    @property
+    def failed(self) -> bool:
+        return self.kind in ("broken", "refused")
+
+
+def summary(verdicts: Sequence[Verdict], base: str, notes: Sequence[str]) -> str:
+    """All of it. notes: Markdown about every stack."""
+    ranked = sorted(verdicts, key=lambda verdict: ORDER.index(verdict.kind))
+    changed = [verdict for verdict in ranked if verdict.kind != "unchanged"]
+    same = [code(verdict.stack) for verdict in ranked if verdict.kind == "unchanged"]
+    lines = [verdict.line for verdict in changed]
+    if same:
+        lines.append(f"{', '.join(same)}: unchanged, no field and no figure")
+    parts = [bullets(lines), *notes]
+    parts += [f"#### {code(verdict.stack)}\n\n{verdict.details}" for verdict in changed if verdict.details]
+    reading = " Three figures are minimum / expected / maximum." if changed else ""
+    parts.append(f"Compared with {code(base)}; both sides are planned by this checkout.{reading}")
     return "\n\n".join(parts) + "\n"
 
 
-def _summary(before: Plan | None, after: Plan) -> str:
-    now = after.usd_per_hour.per_month
+def verdict(name: str, before: Side, after: Side, today: date) -> Verdict:
+    """What becomes of the stack `name`."""
+    if after is None:
+        return _deleted(name)
+    if isinstance(after, StackError):
+        return _broken(name, before, after)
+    if not isinstance(before, Planned):
+        return _alone(name, before, after, today)
+    return _compared(name, before, after, today)
+
+
+def _deleted(name: str) -> Verdict:
+    line = f"**{code(name)}: deleted**. What runs stays until `pulumi destroy`, which needs the file"
+    return Verdict(name, "deleted", line, "")
+
+
+def _broken(name: str, before: Side, after: StackError) -> Verdict:
+    count = len(after.problems)
+    more = "" if count == 1 else f" and {count - 1} more"
+    line = f"**{code(name)}: cannot be planned**: {code(after.problems[0])}{more}"
+    parts = [] if count == 1 else [bullets([code(problem) for problem in after.problems])]
+    if isinstance(before, StackError):
+        known = {str(problem) for problem in before.problems}
+        same = all(str(problem) in known for problem in after.problems)
+        parts.append(f"The base cannot be planned either{', for the same reasons' if same else ''}.")
+    return Verdict(name, "broken", line, "\n\n".join(parts))
+
+
+def _alone(name: str, before: StackError | None, after: Planned, today: date) -> Verdict:
+    """Without a plan to compare with."""
+    month, problems = after.plan.usd_per_hour.per_month, refusals(after.plan)
+    origin = "new" if before is None else "not compared, the base cannot be planned"
+    cost = f"{month.expected:.0f} $/month under expected load, at most {month.maximum:.0f}"
+    parts = [
+        *_in_the_way(before),
+        _columns("model", after.plan.models, MODEL_FIGURES),
+        _columns("pool", after.plan.pools, POOL_FIGURES),
+        *_warnings((), warnings(after.plan, today)),
+    ]
+    line = f"**{code(name)}: {origin}**, {cost}"
+    if problems:
+        line = f"**{code(name)}: refused**: {code(problems[0])} ({origin}, {cost})"
+    return Verdict(name, "refused" if problems else "new", line, "\n\n".join(parts))
+
+
+def _in_the_way(before: StackError | None) -> list[str]:
     if before is None:
-        return f"**{now.expected:.0f} $/month** under expected load, at most {now.maximum:.0f}."
-    if _figures(before) == _figures(after):
-        return "No change in replicas, GPUs or money."
-    then = before.usd_per_hour.per_month
-    return (
-        f"**{now.expected - then.expected:+.0f} $/month** under expected load "
-        f"({_change(f'{then.expected:.0f}', f'{now.expected:.0f}')}), "
-        f"{now.maximum - then.maximum:+.0f} at most "
-        f"({_change(f'{then.maximum:.0f}', f'{now.maximum:.0f}')})."
-    )
+        return []
+    listed = bullets([code(problem) for problem in before.problems])
+    return [f"What stands in the way of a plan of the base, by today's rules:\n\n{listed}"]
 
 
-def _figures(plan: Plan) -> dict[str, object]:
-    return {key: value for key, value in plan.exported().items() if key != "no_effect_yet"}
+def _compared(name: str, before: Planned, after: Planned, today: date) -> Verdict:
+    renamed = _renamed(before.stack, after.stack)
+    fields = field_changes(before.stack, after.stack, renamed)
+    computed = figure_changes(before.plan, after.plan, renamed)
+    lost, others = _coming_and_going(before, after, renamed)
+    old_warnings, new_warnings = warnings(before.plan, today), warnings(after.plan, today)
+    problems = refusals(after.plan)
+    losses = [*lost, *_losses([*fields, *computed])]
+    is_changed = bool(fields or computed or losses or others or old_warnings != new_warnings)
+    if not is_changed and not problems:
+        return Verdict(name, "unchanged", f"{code(name)}: unchanged", "")
+    parts = [
+        *([bullets([*lost, *others])] if lost or others else []),
+        *_changes("in the stack file", fields),
+        *_changes("what follows", computed),
+        *_new(before.plan, after.plan, renamed),
+        *_warnings(old_warnings, new_warnings),
+    ]
+    money = _money(before.plan, after.plan)
+    line = f"**{code(name)}: {money}**{_listed(losses)}"
+    kind: Kind = "loss" if losses else "change"
+    if problems:
+        known = refusals(before.plan)
+        line = (
+            _refused(name, problems[0], known) + f"; {money if is_changed else 'unchanged'}{_listed(losses)}"
+        )
+        kind = "refused"
+    return Verdict(name, kind, line, "\n\n".join(parts))
 
 
-def _triple(span: Span, form: str) -> str:
-    return f"{span.minimum:{form}} / {span.expected:{form}} / {span.maximum:{form}}"
+def _refused(name: str, problem: Problem, known: Sequence[Problem]) -> str:
+    as_before = ", as at the base" if problem in known else ""
+    return f"**{code(name)}: refused{as_before}**: {code(problem)}"
 
 
-MODEL_FIGURES: Figures[ModelPlan] = (
-    lambda model: f"{model.tensor_parallel} x {model.accelerator} in {model.machine}",
-    lambda model: f"{model.replicas_min} / {model.replicas_expected} / {model.replicas_max}",
-    lambda model: _triple(model.gpus, ".0f"),
-    lambda model: _triple(model.usd_per_hour, ".2f"),
-    lambda model: "-" if model.tokens.output_usd is None else f"{model.tokens.output_usd:.2f}",
-)
-
-POOL_FIGURES: Figures[PoolPlan] = (
-    lambda pool: pool.machine,
-    lambda pool: _triple(pool.machines, ".0f"),
-    lambda pool: _triple(pool.machines.times(pool.gpus_per_machine), ".0f"),
-    lambda pool: _triple(pool.usd_per_hour, ".2f"),
-)
-
-AMOUNT_FIGURES: Figures[Span] = (
-    lambda usd: _triple(usd, ".2f"),
-    lambda usd: _triple(usd.per_month, ".0f"),
-)
+def _money(before: Plan, after: Plan) -> str:
+    then, now = before.usd_per_hour.per_month, after.usd_per_hour.per_month
+    expected, most = round(now.expected - then.expected), round(now.maximum - then.maximum)
+    if expected == 0 and most == 0:
+        return "±0 $/month"
+    limit = "" if most == 0 else f" (at most {most:+d})"
+    change = "±0" if expected == 0 else f"{expected:+d}"
+    return f"{change} $/month{limit}"
 
 
-def _models(plan: Plan) -> Mapping[str, ModelPlan]:
-    return {model.name: model for model in plan.models}
+def _listed(losses: Sequence[str]) -> str:
+    """Losses behind a verdict, the first few in full."""
+    shown = list(losses[:LOSSES_IN_VERDICT])
+    if len(losses) > len(shown):
+        shown.append(f"{len(losses) - len(shown)} more losses")
+    return "".join(f"; {loss}" for loss in shown)
 
 
-def _pools(plan: Plan) -> Mapping[str, PoolPlan]:
-    return {pool.name: pool for pool in plan.pools}
-
-
-def _amounts(plan: Plan) -> Mapping[str, Span]:
-    return {
-        "GPU machines": plan.gpu_usd_per_hour,
-        **{cost.label: cost.usd_per_hour for cost in plan.fixed},
-        "in all": plan.usd_per_hour,
-    }
-
-
-def _rows(
-    before: Mapping[str, Entry] | None, after: Mapping[str, Entry], figures: Figures[Entry]
-) -> list[list[str]]:
-    """One row for each name on either side: what changed with an arrow, what did not as it is."""
-    if before is None:
-        return [[name, *(figure(entry) for figure in figures)] for name, entry in after.items()]
-    rows: list[list[str]] = []
-    for name, entry in after.items():
-        old = before.get(name)
-        if old is None:
-            rows.append([f"{name} (new)", *(figure(entry) for figure in figures)])
-        else:
-            rows.append([name, *(_change(figure(old), figure(entry)) for figure in figures)])
-    gone = {name: entry for name, entry in before.items() if name not in after}
-    return rows + [
-        [f"{name} (removed)", *(f"~~{figure(entry)}~~" for figure in figures)] for name, entry in gone.items()
+def _losses(changes: Sequence[Change]) -> list[str]:
+    """One sentence for each model or section that loses something."""
+    lost = sorted((change for change in changes if change.effect == "loss"), key=lambda one: one.subject)
+    return [
+        f"{code(subject)} loses "
+        + ", ".join(f"{_what(one.what)} ({_value(one.before)} → {_value(one.after)})" for one in group)
+        for subject, group in groupby(lost, key=lambda one: one.subject)
     ]
 
 
-def _change(old: str, new: str) -> str:
-    return new if old == new else f"{old} → **{new}**"
+def _renamed(before: Stack, after: Stack) -> Mapping[str, str]:
+    """New names by old ones: models that are gone, while one that is new serves the same weights."""
+    old = {model.name: model for model in before.models}
+    new = {model.name: model for model in after.models}
+    free = [model for name, model in new.items() if name not in old]
+    found: dict[str, str] = {}
+    for name, model in old.items():
+        if name in new:
+            continue
+        heir = next((one for one in free if one.model == model.model and one.task == model.task), None)
+        if heir is not None:
+            free.remove(heir)
+            found[name] = heir.name
+    return found
 
 
-def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [titles, ["---"] * len(titles), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+def _coming_and_going(
+    before: Planned, after: Planned, renamed: Mapping[str, str]
+) -> tuple[list[str], list[str]]:
+    """What is lost with models, pools and clusters that only one side has, and what else there is to say."""
+    lost: list[str] = []
+    others: list[str] = []
+    old, new = before.stack.cluster, after.stack.cluster
+    if old.provider != new.provider:
+        others.append(
+            f"the cluster moves from {old.provider} to {new.provider}: another cluster, nothing that runs is "
+            "taken along"
+        )
+    names = {model.name for model in after.stack.models}
+    answered = {name for model in after.stack.models for name in _names(model)}
+    for model in before.stack.models:
+        if model.name in names:
+            continue
+        heir = renamed.get(model.name)
+        gone = [name for name in _names(model) if name not in answered]
+        unanswered = f", requests for {', '.join(map(code, gone))} fail" if gone else ""
+        if heir is None:
+            lost.append(f"{code(model.name)} is removed{unanswered}")
+        elif gone:
+            lost.append(
+                f"{code(model.name)} is now called {code(heir)}{unanswered}: an alias would keep them"
+            )
+        else:
+            others.append(f"{code(model.name)} is now called {code(heir)} and answers to its old names")
+    known = {renamed.get(model.name, model.name) for model in before.plan.models}
+    others += [f"{code(model.name)} is new" for model in after.plan.models if model.name not in known]
+    old_pools = {pool.name for pool in before.plan.pools}
+    new_pools = {pool.name for pool in after.plan.pools}
+    others += [f"pool {code(name)} is new" for name in sorted(new_pools - old_pools)]
+    others += [f"pool {code(name)} is removed" for name in sorted(old_pools - new_pools)]
+    return lost, others
 
 
-def _reading(plan: Plan) -> str:
-    estimated = [model.name for model in plan.models if model.timing == "estimated"]
-    timing = f" Step times of {', '.join(estimated)} are estimated." if estimated else ""
-    return (
-        "Three figures are minimum / expected / maximum; tokens at "
-        f"{plan.utilization:.0%} utilization; prices of {plan.prices_as_of.isoformat()} or later.{timing}"
-    )
+def _new(before: Plan, after: Plan, renamed: Mapping[str, str]) -> list[str]:
+    """Figures of models and pools that the base does not have."""
+    known = {renamed.get(model.name, model.name) for model in before.models}
+    pools = {pool.name for pool in before.pools}
+    models = [model for model in after.models if model.name not in known]
+    added = [pool for pool in after.pools if pool.name not in pools]
+    return [
+        *([_columns("new model", models, MODEL_FIGURES)] if models else []),
+        *([_columns("new pool", added, POOL_FIGURES)] if added else []),
+    ]
 
 
-def _no_effect(before: Plan | None, after: Plan) -> list[str]:
-    """Fields without effect that the change brings."""
-    known = () if before is None else before.no_effect_yet
-    new = [field for field in after.no_effect_yet if field not in known]
-    return ["\n".join(f"- `{field.path}` has no effect yet: {field.reason}" for field in new)] if new else []
+def _columns(title: str, entries: Sequence[Entry], known: Sequence[Figure[Entry]]) -> str:
+    """All figures, a column for each model or pool."""
+    names = [code(entry.name) for entry in entries]
+    rows = [[figure.what, *(_value(figure.shown(entry)) for entry in entries)] for figure in known]
+    return table((title, *names), rows)
 
 
-def _warnings(before: Plan | None, after: Plan, today: date) -> list[str]:
-    """Those that the change brings; without a plan before it, all of them."""
-    known = set() if before is None else set(warnings(before, today))
-    new = [warning for warning in warnings(after, today) if warning not in known]
-    title = "Warnings:" if before is None else "New warnings:"
-    return ["\n".join([title, *(f"- {warning}" for warning in new)])] if new else []
+def _names(model: Model) -> list[str]:
+    """Everything that clients may send as `model` to reach it."""
+    return [model.name, *model.aliases, *(adapter.name for adapter in model.adapters)]
+
+
+def _changes(title: str, changes: Sequence[Change]) -> list[str]:
+    if not changes:
+        return []
+    rows = [
+        [
+            f"{code(change.subject)} {_what(change.what)}",
+            _value(change.before),
+            _value(change.after),
+            f"**{change.effect}**" if change.effect == "loss" else change.effect,
+        ]
+        for change in changes
+    ]
+    return [table((title, "base", "now", ""), rows)]
+
+
+def _what(text: str) -> str:
+    """Names of figures are ours; paths of fields may hold keys that the file chooses."""
+    return text if re.fullmatch(r"[a-zA-Z $/,-]+", text) else code(text)
+
+
+def _value(text: str) -> str:
+    return text if re.fullmatch(r"[-+0-9./ ]+", text) else code(text)
+
+
+def _warnings(before: Sequence[str], after: Sequence[str]) -> list[str]:
+    """Those that the change brings and takes away; of those that stay, the number."""
+    lines = [
+        *(f"New warning: {code(warning)}" for warning in after if warning not in before),
+        *(f"No longer: {code(warning)}" for warning in before if warning not in after),
+    ]
+    stay = sum(warning in before for warning in after)
+    if stay:
+        lines.append(f"{stay} warning{'s' if stay > 1 else ''} as before, in `make plan`")
+    return [bullets(lines)] if lines else []
