@@ -127,7 +127,7 @@ def pool_cost(purchase: Purchase, replicas: Mapping[str, ReplicaCounts]) -> Pool
         _Level.of(
             purchase,
             chosen,
-            [(machine_usd(chosen, kinds[0]), nodes) for kinds, nodes in purchase.capacity.items()],
+            _preferred(purchase, chosen),
             replicas,
             {name: getattr(c, level) for name, c in replicas.items()},
         )
@@ -162,6 +162,29 @@ def pool_cost(purchase: Purchase, replicas: Mapping[str, ReplicaCounts]) -> Pool
         by_model={name: Span(*(level.charged(name) for level in levels)) for name in replicas},
         gpus=Span(*(sum(level.gpus.values()) for level in levels)),
     )
+
+
+@dataclass(frozen=True)
+class Bill:
+    """Machines of a pool, warm ones included, and US dollars per hour for them and their disks."""
+
+    machines: int
+    usd: float
+
+
+def bill_alone(purchase: Purchase, machine: Machine, gpus: int, replicas: int) -> Bill:
+    """The bill for so many replicas of one model, `gpus` GPUs each, with nothing else on the pool.
+
+    As pool_cost counts what is expected, on machines of that type.
+    """
+    counts = {"": ReplicaCounts(gpus, replicas, replicas, replicas)}
+    level = _Level.of(purchase, machine, _preferred(purchase, machine), counts, {"": replicas})
+    return Bill(level.machines, level.usd)
+
+
+def _preferred(purchase: Purchase, machine: Machine) -> list[tuple[float, int]]:
+    """Price of the machine in each way of buying, in order of preference, and for how many it holds."""
+    return [(machine_usd(machine, kinds[0]), nodes) for kinds, nodes in purchase.capacity.items()]
 
 
 def _bill(machines: int, offers: Iterable[tuple[float, int]]) -> float:

@@ -15,6 +15,7 @@ from serving.replica import Replica
 from serving.scaling import ScalingBounds
 from sizing.capacity.batch import ReplicaCapacity
 from sizing.cost import Span, TokenPrice, total
+from sizing.cost_curve import AtRate, Curve
 from sizing.fit import Fit
 from sizing.models.chat import ChatFormat
 from stacks.config import Budget, Ineffective
@@ -29,8 +30,9 @@ class ModelPlan:
     its updates and its verification are made from. served: how clients see the model; None for a canary,
     which is seen as its model. pool: where it runs. machine: that its pool buys. capacity: of a replica.
     replicas_min: without load, hot spares included. replicas_expected: under expected_load. usd_per_hour: its
-    share of the machines it is on. tokens: price of a million at the plan's utilization. cheaper: a machine
-    that would cost less, if any.
+    share of the machines it is on. tokens: price of a million at the plan's utilization. by_rate: the same at
+    given rates of requests, with the model alone on its pool. cheaper: a machine that would cost less, if
+    any.
     """
 
     replica: Replica
@@ -46,6 +48,7 @@ class ModelPlan:
     replicas_expected: int
     usd_per_hour: Span
     tokens: TokenPrice
+    by_rate: Curve
     fit: Fit
     cheaper: Cheaper | None
 
@@ -259,9 +262,23 @@ def _exported_model(model: ModelPlan) -> dict[str, object]:
         "usd_per_month": rounded(asdict(model.usd_per_hour.per_month)),
         "usd_per_million_output_tokens": rounded(model.tokens.output_usd),
         "usd_per_million_total_tokens": rounded(model.tokens.total_usd),
+        "price_by_rate": [_exported_rate(rate, at) for rate, at in model.by_rate.points],
+        "requests_per_second_most": rounded(model.by_rate.most),
         "fit": {key: rounded(value) for key, value in model.fit.as_json().items()},
         "chat": None if model.chat is None else asdict(model.chat),
         "cheaper": None if model.cheaper is None else rounded(asdict(model.cheaper)),
+    }
+
+
+def _exported_rate(rate: float, at: AtRate | None) -> dict[str, object]:
+    """A point of the curve; all but the rate are None where the bounds do not carry it."""
+    return {
+        "requests_per_second": rate,
+        "replicas": None if at is None else at.replicas,
+        "machines": None if at is None else at.machines,
+        "usd_per_hour": None if at is None else rounded(at.usd_per_hour),
+        "usd_per_million_output_tokens": None if at is None else rounded(at.tokens.output_usd),
+        "usd_per_million_total_tokens": None if at is None else rounded(at.tokens.total_usd),
     }
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from infra.scheduling import NodePool
 from serving.gateway.served import ServedModel
-from sizing.cost import PoolCost, token_price, total
+from sizing.cost import PoolCost, Purchase, token_price, total
+from sizing.cost_curve import Served, curve
 from sizing.hardware.cluster_prices import CLUSTER_PRICES
 from sizing.hardware.machines import Machine
 from stacks.config import Stack, ineffective
@@ -16,7 +17,7 @@ from stacks.plan.catalogue import catalogue
 from stacks.plan.cheaper import cheaper_machine
 from stacks.plan.costs import fixed_costs, not_included, price_sources
 from stacks.plan.figures import ModelPlan, Plan
-from stacks.plan.pools import cost_of, node_pool, plan_pool, surge
+from stacks.plan.pools import cost_of, node_pool, plan_pool, purchase_of, surge
 from stacks.plan.replicas import replica
 from stacks.plan.routing import served_model, served_names
 from stacks.plan.scaling import scaled_model, scaling_bounds
@@ -25,9 +26,10 @@ from stacks.plan.sizing import Sized, fit_of, sized
 
 @dataclass(frozen=True)
 class _Pool:
-    """A node pool, the Deployments that run on it, and what it costs."""
+    """A node pool, how it buys machines, the Deployments that run on it, and what it costs."""
 
     node_pool: NodePool
+    purchase: Purchase
     served: tuple[Sized, ...]
     cost: PoolCost
 
@@ -41,8 +43,9 @@ def make_plan(stack: Stack) -> Plan:
     pools: dict[str, _Pool] = {}
     for section in stack.node_pools:
         pool = node_pool(section, stack)
+        purchase = purchase_of(section, pool, price)
         on_it = tuple(one for one in deployments if one.section.node_pool == section.name)
-        pools[section.name] = _Pool(pool, on_it, cost_of(section, pool, on_it, price))
+        pools[section.name] = _Pool(pool, purchase, on_it, cost_of(purchase, on_it))
     models = {model.name for model in stack.models}
     served = {
         one.section.name: served_model(one, stack.gateway)
@@ -97,6 +100,7 @@ def _plan_model(
 ) -> ModelPlan:
     model, load = one.section, one.section.expected_load
     usd = pool.cost.by_model[model.name]
+    prompt_tokens = load.prompt_tokens * load.inputs
     return ModelPlan(
         replica=replica(one, pool.node_pool, names),
         scaling=scaling_bounds(model),
@@ -113,9 +117,21 @@ def _plan_model(
         tokens=token_price(
             usd.expected / one.replicas_expected,
             one.capacity.requests_per_second,
-            load.prompt_tokens * load.inputs,
+            prompt_tokens,
             load.output_tokens,
             utilization,
+        ),
+        by_rate=curve(
+            Served(
+                planned_rate=one.capacity.planned_rate,
+                gpus=model.tensor_parallel,
+                minimum=one.replicas_idle,
+                maximum=model.replicas.max,
+                spares=model.warm_replicas,
+                prompt_tokens=prompt_tokens,
+                output_tokens=load.output_tokens,
+            ),
+            pool.purchase,
         ),
         fit=fit_of(model, one.facts, pool.cost.machine),
         cheaper=cheaper_machine(one, pool.cost.machine, machines),

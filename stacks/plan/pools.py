@@ -32,11 +32,9 @@ def node_pool(section: PoolSection, stack: Stack) -> NodePool:
     )
 
 
-def cost_of(
-    section: PoolSection, pool: NodePool, served: Sequence[Sized], price: ClusterPrice | None
-) -> PoolCost:
-    """Machines of `pool` and their cost, for the Deployments that it serves."""
-    purchase = Purchase(
+def purchase_of(section: PoolSection, pool: NodePool, price: ClusterPrice | None) -> Purchase:
+    """How `pool` buys machines."""
+    return Purchase(
         machines=pool.machines,
         capacity=node_shares(pool.max_nodes, pool.capacity),
         min_nodes=pool.min_nodes,
@@ -44,6 +42,10 @@ def cost_of(
         warm_nodes=section.warm_nodes,
         disk_usd_per_hour=_disk_usd(pool, price),
     )
+
+
+def cost_of(purchase: Purchase, served: Sequence[Sized]) -> PoolCost:
+    """Machines and cost of a pool that buys like this, for the Deployments that it serves."""
     return pool_cost(
         purchase,
         {

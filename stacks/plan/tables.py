@@ -8,14 +8,16 @@ from rich.console import Console
 from rich.table import Table
 
 from sizing.cost import Span
+from sizing.cost_curve import RATES
 from stacks.plan.figures import Plan
-from stacks.plan.text import prices, remarks
+from stacks.plan.text import main_price, prices, remarks
 
 
 def show(plan: Plan, warnings: Sequence[str], console: Console) -> None:
     """Prints the plan as tables, then what tables do not say, then the warnings."""
     console.print(_models(plan))
     console.print(_model_costs(plan))
+    console.print(_by_rate(plan))
     console.print(_pools(plan))
     console.print(_environment(plan))
     for line in remarks(plan):
@@ -65,6 +67,23 @@ def _model_costs(plan: Plan) -> Table:
             *_dollars(model.usd_per_hour),
             "-" if model.tokens.output_usd is None else f"{model.tokens.output_usd:.2f}",
             f"{model.tokens.total_usd:.2f}",
+        )
+    return table
+
+
+def _by_rate(plan: Plan) -> Table:
+    """Prices at rates of requests; a rate that the bounds do not carry has none."""
+    table = _table(
+        "$ per million output tokens by requests/s, alone on the pool",
+        ("name",),
+        (*(f"{rate:g}/s" for rate in RATES), "at most"),
+    )
+    for model in plan.models:
+        prices = (None if at is None else main_price(at.tokens) for _, at in model.by_rate.points)
+        table.add_row(
+            model.name if model.tokens.output_usd is not None else f"{model.name} (all tokens)",
+            *("not reached" if usd is None else f"{usd:.2f}" for usd in prices),
+            f"{model.by_rate.most:.1f}/s",
         )
     return table
 

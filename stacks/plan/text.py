@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sizing.cost import TokenPrice
 from stacks.plan.catalogue import OVERRIDDEN
 from stacks.plan.figures import ModelPlan, Plan, PoolPlan
 
@@ -14,6 +15,7 @@ def lines(plan: Plan) -> list[str]:
     return [
         *(placement(model) for model in plan.models),
         *remarks(plan),
+        *map(by_rate, plan.models),
         *(
             f"{cost.label}: {cost.usd_per_hour.minimum:.2f} to {cost.usd_per_hour.maximum:.2f} $/h"
             if cost.usd_per_hour.minimum != cost.usd_per_hour.maximum
@@ -46,6 +48,24 @@ def placement(model: ModelPlan) -> str:
     return (
         f"{model.name}: {model.model}, {model.replicas_min} to {model.replicas_max} replicas, each "
         f"{model.tensor_parallel} x {model.accelerator} in {model.machine} (pool {model.node_pool})"
+    )
+
+
+def main_price(tokens: TokenPrice) -> float:
+    """Of a million output tokens, or of all where a model generates none."""
+    return tokens.total_usd if tokens.output_usd is None else tokens.output_usd
+
+
+def by_rate(model: ModelPlan) -> str:
+    """Prices of a model's tokens at rates of requests, in one line."""
+    what = "all" if model.tokens.output_usd is None else "output"
+    points = [
+        f"not reached at {rate:g}" if at is None else f"{main_price(at.tokens):.2f} at {rate:g}"
+        for rate, at in model.by_rate.points
+    ]
+    return (
+        f"{model.name}: $ per million {what} tokens by requests/s, alone on its pool: {', '.join(points)}; "
+        f"at most {model.by_rate.most:.1f} requests/s"
     )
 
 

@@ -82,3 +82,13 @@ def test_prices_that_the_stack_states_are_told_from_list_prices():
     price = {"machine_type": "g6.2xlarge", "usd_per_hour": 0.9, "as_of": "2026-11-20", "source": "contract"}
     text = text_of("price_overrides", [price])
     assert "list prices of us-east-1 and the stack's own prices, of 2026-07-20 or later" in text[-1]
+
+
+def test_prices_by_rate_are_one_line_of_each_model():
+    text = lines(make_plan(from_file("prod")))
+    (chat,) = [line for line in text if line.startswith("chat: $ per million")]
+    (large,) = [line for line in text if line.startswith("chat-large: $ per million")]
+    assert chat.startswith("chat: $ per million output tokens by requests/s, alone on its pool: ")
+    # max_nodes 13 and replicas.max 12 carry ten requests/s, not thirty.
+    assert " at 10, not reached at 30; at most " in chat
+    assert "not reached at 10, not reached at 30" in large
