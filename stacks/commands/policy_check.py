@@ -29,6 +29,7 @@ from stacks import program
 from stacks.commands.recording import STACK_TYPE, record
 from stacks.config import LocalCluster, Stack
 from stacks.load import PROJECT, STACKS, from_file
+from stacks.plan.catalogue import with_prices_stated
 from stacks.problems import StackError
 from stacks.signing_keys import KeyFileError, KeyFiles, key_files
 
@@ -182,7 +183,8 @@ def _recordable(stack: Stack, name: str, folder: Path) -> tuple[Stack, tuple[str
     keys.create()
     tokens = stack.gateway.tokens.model_copy(update={"public_keys": str(keys.jwks)})
     gateway = stack.gateway.model_copy(update={"tokens": tokens})
-    return stack.model_copy(update={"cluster": stand_in, "gateway": gateway}), tuple(scope)
+    stated = with_prices_stated(stack)
+    return stated.model_copy(update={"cluster": stand_in, "gateway": gateway}), tuple(scope)
 
 
 def _keys_scope(files: KeyFiles) -> list[str]:

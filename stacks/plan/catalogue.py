@@ -54,6 +54,24 @@ def _priced(shape: MachineShape, override: PriceOverride) -> Machine:
     )
 
 
+def with_prices_stated(stack: Stack) -> Stack:
+    """The same stack with the prices of its machines as price_overrides, so that they hold on any cluster."""
+    machines = catalogue(stack)
+    names = dict.fromkeys(name for pool in stack.node_pools for name in pool.machine_types)
+    stated = tuple(
+        PriceOverride(
+            machine_type=name,
+            usd_per_hour=machines[name].price_per_hour_usd,
+            spot_usd_per_hour=machines[name].spot_price_per_hour_usd,
+            as_of=machines[name].as_of,
+            source=machines[name].source,
+        )
+        for name in names
+        if name in machines
+    )
+    return stack.model_copy(update={"price_overrides": stated})
+
+
 def sold(pool: NodePool, cluster: Cluster) -> tuple[Capacity, ...]:
     """The capacity types of `pool` that `cluster` sells, in their order."""
     return tuple(capacity for capacity in pool.capacity if capacity in cluster.sells)
