@@ -1,7 +1,7 @@
 """What an environment amounts to before anything exists: machines, replicas and dollars.
 
 `python -m stacks.plan <stack>` prints it; that needs pydantic, PyYAML and rich, no Pulumi and no credentials.
-The program prints the same figures in a preview and exports them.
+The program registers the same plan, and exports its outline.
 """
 
 from stacks.plan.figures import FixedCost, ModelPlan, Plan, PoolPlan

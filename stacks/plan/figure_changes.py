@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 from sizing.cost import Span
 from stacks.plan.change import Change, Judged, less_is_cheaper, less_is_gain, more_is_gain, neutral
 from stacks.plan.figures import ModelPlan, Plan, PoolPlan
+from stacks.plan.text import placement, triple
 
 Entry = TypeVar("Entry")
 
@@ -23,10 +24,6 @@ class Figure(Generic[Entry]):
     judged: Judged
 
 
-def _triple(span: Span, form: str = ".0f") -> str:
-    return f"{span.minimum:{form}} / {span.expected:{form}} / {span.maximum:{form}}"
-
-
 def _nothing(entry: object) -> object:
     del entry
     return None
@@ -35,7 +32,7 @@ def _nothing(entry: object) -> object:
 MODEL_FIGURES: Sequence[Figure[ModelPlan]] = (
     Figure(
         "each replica",
-        lambda model: f"{model.tensor_parallel} x {model.accelerator} in {model.machine}",
+        placement,
         _nothing,
         neutral,
     ),
@@ -64,6 +61,12 @@ MODEL_FIGURES: Sequence[Figure[ModelPlan]] = (
         lambda model: model.requests_per_second,
         more_is_gain,
     ),
+    Figure(
+        "requests/s at most",
+        lambda model: f"{model.by_rate.most:.1f}",
+        lambda model: model.by_rate.most,
+        more_is_gain,
+    ),
     Figure("step times", lambda model: model.timing, _nothing, neutral),
     Figure(
         "replicas",
@@ -71,10 +74,10 @@ MODEL_FIGURES: Sequence[Figure[ModelPlan]] = (
         _nothing,
         neutral,
     ),
-    Figure("GPUs", lambda model: _triple(model.gpus), _nothing, neutral),
+    Figure("GPUs", lambda model: triple(model.gpus), _nothing, neutral),
     Figure(
         "$/month",
-        lambda model: _triple(model.usd_per_hour.per_month),
+        lambda model: triple(model.usd_per_hour.per_month),
         lambda model: model.usd_per_hour,
         less_is_cheaper,
     ),
@@ -100,16 +103,16 @@ POOL_FIGURES: Sequence[Figure[PoolPlan]] = (
         lambda pool: pool.max_nodes_by_capacity.get("spot", 0),
         less_is_gain,
     ),
-    Figure("machines", lambda pool: _triple(pool.machines), _nothing, neutral),
+    Figure("machines", lambda pool: triple(pool.machines), _nothing, neutral),
     Figure(
         "GPUs paid for",
-        lambda pool: _triple(pool.machines.times(pool.gpus_per_machine)),
+        lambda pool: triple(pool.machines.times(pool.gpus_per_machine)),
         _nothing,
         neutral,
     ),
     Figure(
         "$/month",
-        lambda pool: _triple(pool.usd_per_hour.per_month),
+        lambda pool: triple(pool.usd_per_hour.per_month),
         lambda pool: pool.usd_per_hour,
         less_is_cheaper,
     ),
@@ -118,7 +121,7 @@ POOL_FIGURES: Sequence[Figure[PoolPlan]] = (
 AMOUNT_FIGURES: Sequence[Figure[Span]] = (
     Figure(
         "$/month",
-        lambda usd: _triple(usd.per_month),
+        lambda usd: triple(usd.per_month),
         lambda usd: usd,
         less_is_cheaper,
     ),

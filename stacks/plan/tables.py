@@ -10,7 +10,7 @@ from rich.table import Table
 from sizing.cost import Span
 from sizing.cost_curve import RATES
 from stacks.plan.figures import Plan
-from stacks.plan.text import main_price, prices, remarks
+from stacks.plan.text import main_price, placement, prices, remarks
 
 
 def show(plan: Plan, warnings: Sequence[str], console: Console) -> None:
@@ -49,7 +49,7 @@ def _models(plan: Plan) -> Table:
         table.add_row(
             model.name,
             model.model,
-            f"{model.tensor_parallel} x {model.accelerator} in {model.machine}",
+            placement(model),
         )
     return table
 

@@ -1,32 +1,59 @@
-"""A plan in lines of plain text: for Pulumi's log, and below the tables."""
+"""A plan in plain text: the outline that Pulumi shows, and the lines below the tables of `make plan`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sizing.cost import TokenPrice
+from sizing.cost import Span, TokenPrice
 from stacks.plan.catalogue import OVERRIDDEN
 from stacks.plan.figures import ModelPlan, Plan, PoolPlan
 
 
-def lines(plan: Plan) -> list[str]:
-    """The plan in a few lines of plain text, for Pulumi's log."""
-    hour, month = plan.usd_per_hour, plan.usd_per_hour.per_month
-    return [
-        *(placement(model) for model in plan.models),
-        *remarks(plan),
-        *map(by_rate, plan.models),
-        *(
-            f"{cost.label}: {cost.usd_per_hour.minimum:.2f} to {cost.usd_per_hour.maximum:.2f} $/h"
-            if cost.usd_per_hour.minimum != cost.usd_per_hour.maximum
-            else f"{cost.label}: {cost.usd_per_hour.minimum:.2f} $/h"
-            for cost in plan.fixed
-        ),
-        *map(str, plan.no_effect_yet),
-        f"in all: {hour.minimum:.2f} $/h with all models at minimum, {hour.expected:.2f} $/h under "
-        f"expected_load, {hour.maximum:.2f} $/h at most; per month {month.minimum:.0f}, "
-        f"{month.expected:.0f} and {month.maximum:.0f} $ ({prices(plan)})",
-    ]
+def outline(plan: Plan) -> dict[str, object]:
+    """The plan as an output of the stack: a preview shows what changes in it, an update all of it, once.
+
+    Three figures are minimum, expected and maximum. Nothing in it depends on the day it is made.
+    """
+    return {
+        "models": {model.name: _model_outline(model) for model in plan.models},
+        "node_pools": {pool.name: _pool_outline(pool) for pool in plan.pools},
+        "usd_per_month": f"{triple(plan.usd_per_hour.per_month)}, at {prices(plan)}",
+        "without_effect": _without_effect(plan),
+    }
+
+
+def _without_effect(plan: Plan) -> list[str]:
+    """A line for each reason."""
+    paths: dict[str, list[str]] = {}
+    for field in plan.no_effect_yet:
+        paths.setdefault(field.reason, []).append(field.path)
+    return [f"{', '.join(found)}: {reason}" for reason, found in paths.items()]
+
+
+def triple(span: Span) -> str:
+    """Minimum, expected and maximum in whole numbers."""
+    return f"{span.minimum:.0f} / {span.expected:.0f} / {span.maximum:.0f}"
+
+
+def placement(model: ModelPlan) -> str:
+    """What one replica runs on."""
+    return f"{model.tensor_parallel} x {model.accelerator} in {model.machine}"
+
+
+def _model_outline(model: ModelPlan) -> str:
+    """Within the 150 characters after which Pulumi cuts off a value that did not change."""
+    return (
+        f"{model.replicas_min} / {model.replicas_expected} / {model.replicas_max} replicas of "
+        f"{model.tensor_parallel} x {model.accelerator}, {triple(model.usd_per_hour.per_month)} $/month; "
+        f"context {model.replica.max_model_len}, {model.fit.max_concurrency:.1f} full-length requests, "
+        f"{model.max_num_seqs} at once"
+    )
+
+
+def _pool_outline(pool: PoolPlan) -> str:
+    shares = ", then ".join(f"{nodes} {kind}" for kind, nodes in pool.max_nodes_by_capacity.items())
+    usd = triple(pool.usd_per_hour.per_month)
+    return f"{triple(pool.machines)} x {pool.machine} (at most {shares}); {usd} $/month"
 
 
 def remarks(plan: Plan) -> list[str]:
@@ -44,29 +71,9 @@ def prices(plan: Plan) -> str:
     return f"{' and '.join(listed + own)}, of {plan.prices_as_of.isoformat()} or later"
 
 
-def placement(model: ModelPlan) -> str:
-    return (
-        f"{model.name}: {model.model}, {model.replicas_min} to {model.replicas_max} replicas, each "
-        f"{model.tensor_parallel} x {model.accelerator} in {model.machine} (pool {model.node_pool})"
-    )
-
-
 def main_price(tokens: TokenPrice) -> float:
     """Of a million output tokens, or of all where a model generates none."""
     return tokens.total_usd if tokens.output_usd is None else tokens.output_usd
-
-
-def by_rate(model: ModelPlan) -> str:
-    """Prices of a model's tokens at rates of requests, in one line."""
-    what = "all" if model.tokens.output_usd is None else "output"
-    points = [
-        f"not reached at {rate:g}" if at is None else f"{main_price(at.tokens):.2f} at {rate:g}"
-        for rate, at in model.by_rate.points
-    ]
-    return (
-        f"{model.name}: $ per million {what} tokens by requests/s, alone on its pool: {', '.join(points)}; "
-        f"at most {model.by_rate.most:.1f} requests/s"
-    )
 
 
 def _model_remarks(model: ModelPlan, plan: Plan) -> Iterator[str]:

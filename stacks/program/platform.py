@@ -15,7 +15,7 @@ from serving.workload import rollout_seconds
 from stacks import config
 from stacks.plan import Plan, make_plan
 from stacks.plan.judgement import refusals, warnings
-from stacks.plan.text import lines
+from stacks.plan.text import outline
 from stacks.problems import StackError
 from stacks.program.cluster import foundation, register_local
 from stacks.program.gateway import register_gateway, register_verification
@@ -53,18 +53,22 @@ def build_on(make_cluster: Callable[[], Cluster], stack: config.Stack) -> Platfo
 
 
 def export(platform: Platform) -> None:
-    """Stack outputs: where the gateway is, which models it serves, what they cost."""
+    """Stack outputs: where the gateway is, which models it serves, and the plan in outline."""
     pulumi.export("gateway_url", platform.gateway.url)
     pulumi.export("models", [model.name for model in platform.plan.served])
-    pulumi.export("plan", platform.plan.exported())
+    pulumi.export("plan", outline(platform.plan))
 
 
 def _say(plan: Plan) -> None:
-    """Prints the plan into the preview, and ends it where the plan must not become real."""
-    for line in lines(plan):
-        pulumi.log.info(line)
-    for warning in warnings(plan, date.today()):
-        pulumi.log.warn(warning)
+    """Warns of what should be known, and ends where the plan must not become real.
+
+    The figures are an output, which Pulumi shows once. Without a terminal it shows a message when it comes
+    and again under Diagnostics, and its last line beside the stack: so there is one, and that line is short.
+    """
+    found = warnings(plan, date.today())
+    if found:
+        count = "1 warning" if len(found) == 1 else f"{len(found)} warnings"
+        pulumi.log.warn("\n".join([*found, f"{count} on the plan: make plan STACK={pulumi.get_stack()}"]))
     problems = refusals(plan)
     if problems:
         raise pulumi.RunError(str(StackError(f"Pulumi.{pulumi.get_stack()}.yaml", problems)))

@@ -8,7 +8,7 @@ import pytest
 from sizing.hardware.machines import machine
 from stacks.load import from_file, parse
 from stacks.plan import Plan, make_plan
-from stacks.plan.text import lines
+from stacks.plan.text import remarks
 from tests.stacks.environments import aws_values, changed, local_values
 
 
@@ -151,7 +151,7 @@ def test_the_maximum_takes_the_dearest_machine_that_may_be_bought():
 def test_the_plan_says_how_max_nodes_is_shared_out():
     plan = plan_of(changed("node_pools.0.capacity", ["on-demand", "spot"]))
     assert plan.pools[0].max_nodes_by_capacity == {"on-demand": 3, "spot": 3}
-    (line,) = [line for line in lines(plan) if "shared out" in line]
+    (line,) = [line for line in remarks(plan) if "shared out" in line]
     assert line == (
         "l4: max_nodes 6 is shared out: 3 on-demand, then 3 spot; the next once the one before is sold out "
         "or used up. A share is not passed on: without on-demand at most 3, without spot at most 3 nodes"
@@ -178,7 +178,7 @@ def test_what_is_bought_beyond_the_first_share_has_the_price_of_the_next():
 def test_a_capacity_that_the_cluster_does_not_sell_takes_no_share_and_is_said_to_have_no_effect():
     plan = plan_of(changed("node_pools.0.capacity", ["on-demand", "reserved"]))
     assert plan.pools[0].max_nodes_by_capacity == {"on-demand": 6}
-    assert "l4: capacity reserved has no effect, this cluster does not sell it" in lines(plan)
+    assert "l4: capacity reserved has no effect, this cluster does not sell it" in remarks(plan)
     assert plan.exported()["node_pools"][0]["capacity_not_sold"] == ("reserved",)  # pyright: ignore[reportIndexIssue]
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from io import StringIO
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -8,26 +9,48 @@ from rich.console import Console
 from stacks.load import from_file, parse
 from stacks.plan import make_plan
 from stacks.plan.tables import show
-from stacks.plan.text import lines
-from tests.stacks.environments import aws_values, changed
+from stacks.plan.text import outline, remarks
+from tests.stacks.environments import changed, local_values
 
 
 def text_of(path: str, value: object) -> list[str]:
-    return lines(make_plan(parse(changed(path, value), origin="test")))
+    return remarks(make_plan(parse(changed(path, value), origin="test")))
 
 
-def test_lines_say_what_each_model_runs_on_and_how_old_the_prices_are():
-    text = lines(make_plan(from_file("local")))
-    assert text[0] == "chat: Qwen/Qwen3-8B, 1 to 5 replicas, each 1 x nvidia-l4 in g6.2xlarge (pool l4)"
-    assert "9.26 $/h" in text[-1]
-    assert "2026-07-20" in text[-1]
+def shown(values: dict[str, Any], part: str) -> Any:
+    return outline(make_plan(parse(values, origin="test")))[part]
+
+
+def test_the_outline_has_one_line_for_each_model_and_pool():
+    found = outline(make_plan(from_file("local")))
+    assert list(found) == ["models", "node_pools", "usd_per_month", "without_effect"]
+    values = local_values()
+    chat = shown(values, "models")["chat"]
+    assert chat.startswith("1 / 3 / 5 replicas of 1 x nvidia-l4, ")
+    # 66176 tokens of cache over 16384.
+    assert "; context 16384, 4.0 full-length requests, " in chat
+    # Longer values are cut off by Pulumi.
+    assert all(len(line) <= 150 for line in shown(values, "models").values())
+    assert shown(values, "node_pools")["l4"].startswith("1 / 3 / 5 x g6.2xlarge (at most 6 on-demand); ")
+
+
+def test_the_outline_shows_a_doubled_context():
+    chat = shown(changed("models.0.max_model_len", 32768), "models")["chat"]
+    assert "; context 32768, 2.0 full-length requests, " in chat
+
+
+def test_fields_without_effect_are_a_line_for_each_reason():
+    assert shown({**local_values(), "tags": {"team": "a"}}, "without_effect") == [
+        "models[0].slo.itl.objective, models[1].slo.itl.objective: nothing counts the requests that keep the "
+        "latency between tokens",
+        "tags: nothing that is registered carries them",
+    ]
 
 
 def test_numbers_that_rest_on_estimates_say_so():
-    text = lines(make_plan(from_file("local")))
+    text = remarks(make_plan(from_file("local")))
     assert any(
-        line.startswith("chat: 0.98 requests/s and 14 at once per replica (estimated step times), 3 replicas")
-        for line in text
+        line.startswith("chat: ") and "at once per replica (estimated step times)" in line for line in text
     )
 
 
@@ -72,23 +95,17 @@ def test_tables_show_models_machines_replicas_and_prices():
         assert part in out.getvalue()
 
 
-def test_what_a_cluster_costs_before_machines_is_a_line_each():
-    text = lines(make_plan(parse(aws_values(), origin="test")))
-    assert "control plane: 0.10 $/h" in text
-    assert "3 NAT gateways: 0.15 $/h" in text
-
-
 def test_prices_that_the_stack_states_are_told_from_list_prices():
     price = {"machine_type": "g6.2xlarge", "usd_per_hour": 0.9, "as_of": "2026-11-20", "source": "contract"}
-    text = text_of("price_overrides", [price])
-    assert "list prices of us-east-1 and the stack's own prices, of 2026-07-20 or later" in text[-1]
+    assert ", at list prices of us-east-1 and the stack's own prices, of 20" in shown(
+        changed("price_overrides", [price]), "usd_per_month"
+    )
 
 
-def test_prices_by_rate_are_one_line_of_each_model():
-    text = lines(make_plan(from_file("prod")))
-    (chat,) = [line for line in text if line.startswith("chat: $ per million")]
-    (large,) = [line for line in text if line.startswith("chat-large: $ per million")]
-    assert chat.startswith("chat: $ per million output tokens by requests/s, alone on its pool: ")
+def test_a_rate_that_a_model_never_reaches_has_no_price():
+    out = StringIO()
+    show(make_plan(from_file("prod")), [], Console(file=out, width=200))
     # max_nodes 13 and replicas.max 12 carry ten requests/s, not thirty.
-    assert " at 10, not reached at 30; at most " in chat
-    assert "not reached at 10, not reached at 30" in large
+    assert any(
+        line.startswith("│chat ") and line.count("not reached") == 1 for line in out.getvalue().splitlines()
+    )

@@ -15,7 +15,7 @@ from stacks import program
 from stacks.config import Stack
 from stacks.load import STACKS, from_file
 from stacks.plan import make_plan
-from stacks.plan.text import lines
+from stacks.plan.text import outline, remarks
 from stacks.signing_keys import FOLDER_VARIABLE
 from tests.recording import Recording, record, stack_outputs
 from tests.stacks.program.renderings import EVERYTHING, everything_stack, full_cluster
@@ -59,21 +59,15 @@ def node_pools(recording: Recording, name: str) -> list[dict[str, Any]]:
     return sorted(specs, key=lambda spec: spec.get("weight", 0), reverse=True)
 
 
-def without_nulls(value: Any) -> Any:
-    """As Pulumi keeps outputs."""
-    if isinstance(value, dict):
-        return {key: without_nulls(part) for key, part in value.items() if part is not None}
-    return [without_nulls(part) for part in value] if isinstance(value, list) else value
-
-
 def requirement(spec: dict[str, Any], key: str) -> list[str]:
     return next(found["values"] for found in spec["template"]["spec"]["requirements"] if found["key"] == key)
 
 
 def test_what_is_printed_of_models_is_registered(stack: Stack, tmp_path: Path):
     recording = registered(stack, tmp_path)
-    printed = "\n".join(lines(make_plan(stack)))
-    exported = stack_outputs(recording)["plan"]
+    plan = make_plan(stack)
+    exported = json.loads(json.dumps(plan.exported()))
+    shown = stack_outputs(recording)["plan"]["models"]
     deployments = [
         resource.inputs["metadata"]["name"]
         for resource in recording.resources
@@ -97,15 +91,19 @@ def test_what_is_printed_of_models_is_registered(stack: Stack, tmp_path: Path):
         )
         selector = recording.one("Deployment", name).inputs["spec"]["template"]["spec"]["nodeSelector"]
         assert model["node_pool"] == selector["llm-platform/node-pool"]
-        assert f"{name}: {model['model']}, {model['replicas_min']} to {scaled['maxReplicaCount']}" in printed
-        assert f"each {gpus} x {model['accelerator']} in {model['machine']}" in printed
-        assert f"and {at_once} at once per replica" in printed
+        counts = (model["replicas_min"], model["replicas_expected"], scaled["maxReplicaCount"])
+        replicas = f"{' / '.join(map(str, counts))} replicas"
+        assert shown[name].startswith(f"{replicas} of {gpus} x {model['accelerator']}, ")
+        assert f"; context {flag(arguments, '--max-model-len')}, " in shown[name]
+        assert shown[name].endswith(f", {at_once} at once")
 
 
 def test_what_is_printed_of_machines_is_registered(stack: Stack, tmp_path: Path):
     recording = registered(stack, tmp_path)
-    printed = "\n".join(lines(make_plan(stack)))
-    for pool in stack_outputs(recording)["plan"]["node_pools"]:
+    plan = make_plan(stack)
+    printed = "\n".join(remarks(plan))
+    shown = stack_outputs(recording)["plan"]["node_pools"]
+    for pool in json.loads(json.dumps(plan.exported()))["node_pools"]:
         bought = node_pools(recording, pool["name"])
         assert bought
         for spec in bought:
@@ -114,9 +112,10 @@ def test_what_is_printed_of_machines_is_registered(stack: Stack, tmp_path: Path)
             assert labels["llm-platform/accelerator"] == machine(pool["machine"]).accelerator
         shares = [spec["limits"]["nodes"] for spec in bought]
         kinds = [" or ".join(requirement(spec, "karpenter.sh/capacity-type")) for spec in bought]
-        # Outputs have no order; the plan in the log names the preferred type first.
+        # JSON has no order; the outline and the remarks name the preferred type first.
         assert pool["max_nodes_by_capacity"] == dict(zip(kinds, shares, strict=True))
         listed = ", then ".join(f"{nodes} {kind}" for kind, nodes in zip(kinds, shares, strict=True))
+        assert f" x {pool['machine']} (at most {listed}); " in shown[pool["name"]]
         assert (
             len(shares) == 1 or f"{pool['name']}: max_nodes {sum(shares)} is shared out: {listed}" in printed
         )
@@ -125,5 +124,4 @@ def test_what_is_printed_of_machines_is_registered(stack: Stack, tmp_path: Path)
 
 
 def test_the_plan_and_the_program_compute_the_same(stack: Stack, tmp_path: Path):
-    computed = without_nulls(json.loads(json.dumps(make_plan(stack).exported())))
-    assert stack_outputs(registered(stack, tmp_path))["plan"] == computed
+    assert stack_outputs(registered(stack, tmp_path))["plan"] == outline(make_plan(stack))

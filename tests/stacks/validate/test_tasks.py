@@ -9,7 +9,7 @@ import pytest
 from dashboards.recording_rules import Throughput
 from stacks.load import parse
 from stacks.plan import make_plan
-from stacks.plan.text import lines
+from stacks.plan.text import remarks
 from tests.stacks.environments import local_values
 from tests.stacks.validate.test_cluster import problems
 
@@ -40,7 +40,7 @@ def test_a_model_that_answers_in_one_piece_is_planned(model: dict[str, Any]):
     assert small.tokens.output_usd is None
     assert small.tokens.total_usd > 0
     assert small.fit.fits
-    assert any("$ per million tokens" in line for line in lines(plan))
+    assert any("$ per million tokens" in line for line in remarks(plan))
 
 
 def test_a_replica_should_compute_the_tokens_of_its_planned_rate():
