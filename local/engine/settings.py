@@ -17,6 +17,7 @@ from local.engine.weights import is_folder, model_in
 from sizing.capacity.limits import default_running, default_step_tokens
 from sizing.capacity.timing import StepTime, step_time
 from sizing.choices import UnknownNameError
+from sizing.fit.concurrency import most_sequences
 from sizing.fit.request import FitRequest, Measured
 from sizing.hardware.accelerators import Accelerator
 from sizing.models.models import Model, model
@@ -102,12 +103,16 @@ def engine_settings(flags: argparse.Namespace, machine: Machine) -> Engine:
             adapters=adapter_slots(flags),
             gpu_memory_utilization=utilisation,
             max_num_batched_tokens=step_tokens,
+            max_num_seqs=max_running,
+            enforce_eager=not graphs,
             measured=Measured(kv_pool_gib=None if given_pool is None else given_pool / GIB),
         ),
         at_least("block_size", 1, flags.block_size, DEFAULT_BLOCK_SIZE),
         graphs,
     )
     max_model_len = context_length(flags, placement)
+    blocks = kv_blocks(placement, max_model_len)
+    check_sequences(max_running, placement, flags.num_gpu_blocks_override)
     return Engine(
         model=served,
         accelerator=gpu,
@@ -120,7 +125,7 @@ def engine_settings(flags: argparse.Namespace, machine: Machine) -> Engine:
         step_tokens=step_tokens,
         utilisation=utilisation,
         block_size=placement.block_size,
-        blocks=given(flags.num_gpu_blocks_override, kv_blocks(placement, max_model_len)),
+        blocks=given(flags.num_gpu_blocks_override, blocks),
         kv_pool_gib=placement.memory.pool,
         kv_cache_dtype=kv_cache_dtype,
         prefix_caching=flags.enable_prefix_caching is not False,
@@ -185,6 +190,19 @@ def context_length(flags: argparse.Namespace, placement: Placement) -> int:
     if asked == 0:
         raise Refused("max_model_len must be at least 1, got 0.")
     return asked
+
+
+def check_sequences(max_running: int, placement: Placement, blocks_override: int | None) -> None:
+    """Raises Refused, as vLLM 0.32 does when it captures graphs of a model with recurrent layers."""
+    most = most_sequences(placement.chosen, (placement.pool,))
+    if most is not None:
+        most = given(blocks_override, most)
+    if most is not None and max_running > most:
+        raise Refused(
+            f"max_num_seqs ({max_running}) exceeds available Mamba cache blocks ({most}). Each decode "
+            "sequence requires one Mamba cache block, so CUDA graph capture cannot proceed. Please lower "
+            f"max_num_seqs to at most {most} or increase gpu_memory_utilization."
+        )
 
 
 def reply_limit(value: object) -> int | None:

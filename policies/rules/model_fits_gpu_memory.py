@@ -12,11 +12,13 @@ from policies.node_pools import NodePool, node_pools, reach
 from policies.objects import Resource
 from policies.pods import Pod, pod_of, pod_owners, pod_subjects
 from policies.rule import Report, Rule, Settings
+from sizing.capacity.limits import default_running
 from sizing.choices import valid_choices
 from sizing.fit import FitRequest, fit
 from sizing.fit.adapters import AdapterSlots
 from sizing.hardware.accelerators import ACCELERATORS, Accelerator
 from sizing.labels import MODEL_ANNOTATION, MODEL_PATH
+from sizing.models.architecture import RecurrentState
 from sizing.models.models import MODELS, Model
 
 
@@ -95,7 +97,9 @@ def _request(command: EngineCommand, model: Model, accelerator: Accelerator) -> 
         adapters=_adapters(command),
         gpu_memory_utilization=command.number("gpu_memory_utilization"),
         max_num_batched_tokens=command.whole("max_num_batched_tokens"),
-        max_num_seqs=command.whole("max_num_seqs"),
+        max_num_seqs=_sequences(command, model, accelerator),
+        enforce_eager="enforce_eager" in command.arguments,
+        trust_remote_code="trust_remote_code" in command.arguments,
     )
 
 
@@ -109,6 +113,13 @@ def _adapters(command: EngineCommand) -> AdapterSlots | None:
 def _context(command: EngineCommand) -> int | None:
     """Tokens that one request must have room for. With `auto` vLLM takes what is left, so one is enough."""
     return 1 if command.text("max_model_len") in ("auto", "-1") else command.whole("max_model_len")
+
+
+def _sequences(command: EngineCommand, model: Model, accelerator: Accelerator) -> int | None:
+    """--max-num-seqs, or for a model that not every number starts the engine's own default."""
+    given = command.whole("max_num_seqs")
+    recurrent = any(isinstance(layer.cache, RecurrentState) for layer in model.architecture.layers)
+    return default_running(accelerator) if given is None and recurrent else given
 
 
 def _degree(command: EngineCommand, name: str) -> int:

@@ -78,6 +78,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--kv-cache-dtype", default="auto", metavar="D", help="auto, fp8, ...")
     made.add_argument("--gpu-memory-utilization", type=_share, metavar="U", help="above 0, at most 1")
     made.add_argument("--max-num-batched-tokens", type=_count, metavar="N", help="tokens per step")
+    made.add_argument("--max-num-seqs", type=_count, metavar="N", help="requests computed at once")
     made.add_argument("--max-loras", type=_count, metavar="N", help="LoRA adapters to keep room for")
     made.add_argument("--max-lora-rank", type=int, choices=LORA_RANKS, help="the largest of their ranks")
     made.add_argument("--engine", choices=get_args(Engine), default="vllm")
@@ -115,6 +116,7 @@ def request_from(options: argparse.Namespace) -> FitRequest:
         adapters=_adapters(options),
         gpu_memory_utilization=options.gpu_memory_utilization,
         max_num_batched_tokens=options.max_num_batched_tokens,
+        max_num_seqs=options.max_num_seqs,
         measured=Measured(
             usable_gib=options.usable_gib,
             weights_gib=options.weights_gib,

@@ -67,6 +67,11 @@ class Layout:
         return sum(group.blocks(context, self.rules) for group in self.groups)
 
     @property
+    def recurrent(self) -> bool:
+        """Whether any layer keeps a state, rather than tokens."""
+        return any(isinstance(group.cache, RecurrentState) for group in self.groups)
+
+    @property
     def group_count(self) -> int:
         return sum(group.count for group in self.groups)
 

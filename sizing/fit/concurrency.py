@@ -91,6 +91,17 @@ def requests_at_once(chosen: Setting, pools: Sequence[Pool]) -> int:
     return max(1, floor(min(bounds))) if held >= 1 else 0
 
 
+def most_sequences(chosen: Setting, pools: Sequence[Pool]) -> int | None:
+    """Sequences at once above which vLLM refuses to start: each needs a block of its own for the state of
+    recurrent layers when CUDA graphs are captured (`has_mamba_layers` in vllm/config/compilation.py of 0.32).
+    None for a model without such layers, in eager mode, and for engines that bound nothing.
+    """
+    if chosen.request.enforce_eager or not chosen.release.blocks_bound_sequences:
+        return None
+    bounded = [pool.blocks for pool in pools if pool.layout.recurrent]
+    return min(bounded) if bounded else None
+
+
 def latency_batch(request: FitRequest, chosen: Setting, itl_seconds: float) -> float:
     """The batch of typical requests that keeps this mean time between tokens."""
     timing = step_time(

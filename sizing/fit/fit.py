@@ -6,7 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sizing.fit import adapters, node, parallelism
-from sizing.fit.concurrency import Pool, growth_per_token, pool_of, reported_tokens, requests_at_once
+from sizing.fit.concurrency import (
+    Pool,
+    growth_per_token,
+    most_sequences,
+    pool_of,
+    reported_tokens,
+    requests_at_once,
+)
 from sizing.fit.datatypes import unsupported, without_native_units
 from sizing.fit.memory import Memory, Setting, memory_by_stage, setting
 from sizing.fit.request import FitRequest
@@ -42,6 +49,7 @@ def fit(request: FitRequest) -> Fit:
     numbers = Numbers(chosen, memories, tuple(pool_of(chosen, one) for one in memories))
     if chosen.context <= request.model.max_context:
         refusals += _too_large(numbers)
+    refusals += _too_many_sequences(numbers)
     return _answer(numbers, refusals)
 
 
@@ -62,6 +70,8 @@ def _refusals(chosen: Setting) -> Iterator[str]:
             f"max_model_len {chosen.context} is more than {request.model.name} can read: at most "
             f"{request.model.max_context} tokens"
         )
+    if request.model.foreign_code is not None and not request.trust_remote_code:
+        yield f"{request.model.name} cannot be started: {request.model.foreign_code.text}"
     if request.adapters is not None:
         for refusal in adapters.refusals(request.model.architecture):
             yield f"no adapters of {request.model.name}: {refusal}"
@@ -90,6 +100,18 @@ def _too_large(numbers: Numbers) -> Iterator[str]:
             f"cache on {where}, and {memory.pool:.2f} GiB are left: {shorter}"
             f"{_blamed_on_adapters(numbers)}"
         )
+
+
+def _too_many_sequences(numbers: Numbers) -> Iterator[str]:
+    """More at once than the states of recurrent layers have blocks for."""
+    asked, most = numbers.chosen.request.max_num_seqs, most_sequences(numbers.chosen, numbers.pools)
+    if asked is None or most is None or asked <= most or most < 1:
+        return
+    name = numbers.chosen.request.model.name
+    yield (
+        f"max_num_seqs {asked} is more than the {most} blocks of the KV pool, and each sequence of {name} "
+        f"needs one for the state of its recurrent layers: the engine would not start. Set at most {most}"
+    )
 
 
 def _blamed_on_adapters(numbers: Numbers) -> str:
@@ -125,6 +147,7 @@ def _answer(numbers: Numbers, refusals: Sequence[str]) -> Fit:
         max_concurrency=pool.concurrency(chosen.context),
         max_context=longest,
         max_num_seqs=requests_at_once(chosen, numbers.pools),
+        most_sequences=most_sequences(chosen, numbers.pools),
         uncertainty_pct=memory.uncertainty_pct,
         warnings=tuple(_warnings(numbers)),
         lines=(*memory.lines, *_cache_lines(numbers)),

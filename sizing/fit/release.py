@@ -40,6 +40,7 @@ class Release:
     in_flight_batches: int
     recurrent_blocks: int
     latent_multiple: int
+    blocks_bound_sequences: bool
     tokens_reported: Literal["requests", "groups"]
 
     def outside_torch_gib(self, tensor_parallel: int) -> float:

@@ -51,6 +51,8 @@ class FitRequest:
     serves the checkpoint as it is. kv_cache_dtype: "auto" keeps 16 bits, "fp8" and the like 8.
     adapters: what the engine keeps room for; None takes none.
     gpu_memory_utilization, max_num_batched_tokens, max_num_seqs: None is the engine's default.
+    enforce_eager: as vLLM's flag; without CUDA graphs, blocks do not bound sequences of recurrent models.
+    trust_remote_code: as the engine's flag; models that need it are refused where it is not set.
     itl_seconds: mean time between tokens that max_num_seqs must keep for the typical request.
     node_weights_gib: weights that lie on the node's own disk, as those of an OCI image do; others are on a
     volume.
@@ -71,6 +73,8 @@ class FitRequest:
     gpu_memory_utilization: float | None = None
     max_num_batched_tokens: int | None = None
     max_num_seqs: int | None = None
+    enforce_eager: bool = False
+    trust_remote_code: bool = False
     measured: Measured = field(default_factory=Measured)
     typical_request: TypicalRequest | None = None
     itl_seconds: float | None = None

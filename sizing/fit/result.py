@@ -29,7 +29,8 @@ class Fit:
     kv_bytes_per_token: growth per token on one GPU, of the layers that keep the whole context.
     kv_tokens: as the engine reports it at start. max_concurrency: requests of the full context at once.
     max_context: longest single request that the pool holds, at most the model's own. max_num_seqs: requests
-    to compute at once. uncertainty_pct: of kv_pool_gib, from the spread of the constants that were used.
+    to compute at once. most_sequences: above which the engine does not start; None where nothing bounds them.
+    uncertainty_pct: of kv_pool_gib, from the spread of the constants that were used.
     warnings: what works but should be known. lines: the sum, for people.
     """
 
@@ -46,6 +47,7 @@ class Fit:
     max_concurrency: float
     max_context: int
     max_num_seqs: int
+    most_sequences: int | None
     uncertainty_pct: float
     warnings: tuple[str, ...] = ()
     lines: tuple[Line, ...] = ()

@@ -15,11 +15,36 @@ from sizing.choices import UnknownNameError
 from sizing.models.architecture import Architecture, LatentCache, Precision, Quantization
 from sizing.models.chat import KnownParsers
 from sizing.models.huggingface import ConfigError, architecture, read_config
+from sizing.models.huggingface.families import FOREIGN_CODE
 from sizing.models.task import Task
 from sizing.models.weights import ONLINE_FP8, checkpoint_gib, gpu_weights_gib, whole
 from sizing.tables import read_table
 
 DATA = Path(__file__).parent / "data"
+
+
+@dataclass(frozen=True)
+class ForeignCode:
+    """Code of a repository that an engine needs to start the model. It is neither staged nor run here.
+
+    needs: what is missing. instead: rows that are started without. source, as_of: of the fact.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    needs: str
+    instead: tuple[str, ...]
+    source: str
+    as_of: date | None
+
+    @property
+    def text(self) -> str:
+        """Why it cannot be started, and what can."""
+        starting = f". Without it start: {', '.join(self.instead)}" if self.instead else ""
+        return (
+            f"{self.needs}, which runs only with --trust-remote-code: weights are staged without code, and "
+            f"no engine here is given that flag{starting}"
+        )
 
 
 @dataclass(frozen=True)
@@ -41,6 +66,7 @@ class ModelRow:
     hf_overrides: Mapping[str, object] = field(default_factory=dict)
     chat_template: str | None = None
     parsers: KnownParsers | None = None
+    foreign_code: ForeignCode | None = None
 
 
 @dataclass(frozen=True)
@@ -51,7 +77,8 @@ class Model:
     active_parameters_billion: in all, and used per token (they differ for experts). architecture: everything
     that its config.json says. tasks: what it was trained for; any is possible for a config.json, which does
     not say it. hf_overrides, chat_template: what an engine must be told beside the repository to do its task.
-    parsers: of tools and thoughts; None where no row says it.
+    parsers: of tools and thoughts; None where no row says it. foreign_code: what an engine needs and is not
+    given; None for a model that starts.
     """
 
     name: str
@@ -65,6 +92,7 @@ class Model:
     hf_overrides: Mapping[str, object] = field(default_factory=dict, hash=False)
     chat_template: str | None = None
     parsers: KnownParsers | None = None
+    foreign_code: ForeignCode | None = None
 
     @property
     def layers(self) -> int:
@@ -145,6 +173,7 @@ def _model(row: ModelRow) -> Model:
         hf_overrides=row.hf_overrides,
         chat_template=None if row.chat_template is None else (DATA / row.chat_template).read_text("utf-8"),
         parsers=row.parsers,
+        foreign_code=row.foreign_code,
     )
 
 
@@ -188,4 +217,10 @@ def load_model(name_or_path: str) -> Model:
         as_of=None,
         source=f"{name_or_path}; parameters by formula",
         tasks=get_args(Task),
+        foreign_code=_foreign_code(described.family),
     )
+
+
+def _foreign_code(model_type: str) -> ForeignCode | None:
+    needs = FOREIGN_CODE.get(model_type)
+    return None if needs is None else ForeignCode(needs, (), "transformers 5.19.0 and vLLM 0.32.0", None)

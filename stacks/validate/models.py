@@ -106,6 +106,12 @@ def _check_fit(path: str, model: Model, facts: ModelFacts, machine: Machine) -> 
         place, asked = "adapters", f"{len(model.adapters)} do not fit {where}"
     elif 0 < found.max_context < model.max_model_len:
         place, asked = "max_model_len", f"{model.max_model_len} does not fit {where}"
+    elif (
+        model.max_num_seqs is not None
+        and found.most_sequences is not None
+        and model.max_num_seqs > found.most_sequences >= 1
+    ):
+        place, asked = "max_num_seqs", f"{model.max_num_seqs} cannot be started {where}"
     elif found.kv_pool_gib <= 0:
         place, asked = "tensor_parallel", f"{model.tensor_parallel} is not enough {where}"
     else:
@@ -203,6 +209,8 @@ def _prompt(load: ExpectedLoad) -> str:
 
 
 def _check_facts(path: str, model: Model, facts: ModelFacts) -> Iterator[Problem]:
+    if facts.foreign_code is not None:
+        yield Problem(f"{path}.model", f'"{model.model}" cannot be started: {facts.foreign_code.text}')
     if model.max_model_len > facts.max_context:
         yield Problem(
             f"{path}.max_model_len",

@@ -81,8 +81,6 @@ READ_BY_VLLM = {
     "kimi_k2": DEEPSEEK,
     "glm_moe_dsa": DEEPSEEK,
     "glm4_moe_lite": DEEPSEEK,
-    "qwen3_5_text": frozenset({"mlp_only_layers"}),
-    "qwen3_5_moe_text": frozenset({"mlp_only_layers", "decoder_sparse_step"}),
 }
 """Fields that classes of transformers do not declare and vLLM 0.32 reads (vllm/model_executor/models)."""
 

@@ -136,6 +136,13 @@ TEXT_MODELS = {
 """Multimodal model types, and the text model where `text_config` does not name its own. Files of other
 multimodal types are refused: towers for sound, and adapters between tower and text model, are not counted."""
 
+FOREIGN_CODE = {
+    "kimi_k2": "the tokenizer of this model type is code of its repository (tokenization_kimi.py)",
+    "internlm3": "the configuration class of this model type is code of its repository",
+    "mimo": "the configuration class of this model type is code of its repository",
+}
+"""Model types that neither transformers 5.19 nor vLLM 0.32 can start by themselves, and what they need."""
+
 UNSUPPORTED = {
     "deepseek_v4": "its cache holds several compressed groups: fit it from the log of a start",
     "deepseek_v41": "its cache holds several compressed groups: fit it from the log of a start",

@@ -98,3 +98,12 @@ def test_the_environment_decides_where_to_listen():
     server = server_settings(flags, machine, model(QWEN[0]))
     assert (server.host, server.port) == ("127.0.0.1", 4321)
     assert server.served_names == ("Qwen/Qwen3-8B",)
+
+
+def test_more_sequences_than_a_recurrent_model_has_blocks_for():
+    """564 blocks in the 9.1 GiB of a public log: counted by hand in tests/sizing/fit/test_refusals.py."""
+    qwen = ["Qwen/Qwen3.5-4B", "--max-model-len", "32768", "--kv-cache-memory-bytes", str(int(9.1 * 2**30))]
+    assert engine([*qwen, "--max-num-seqs", "564"], L4).max_running == 564
+    with pytest.raises(Refused, match=r"max_num_seqs \(565\) exceeds available Mamba cache blocks \(564\)"):
+        engine([*qwen, "--max-num-seqs", "565"], L4)
+    assert engine([*qwen, "--max-num-seqs", "565", "--enforce-eager"], L4).max_running == 565

@@ -178,3 +178,20 @@ def test_room_for_adapters_counts():
     assert found(*room) == []  # the engine reads neither without --enable-lora
     (violation,) = found(*room, "--enable-lora")
     assert "kept for 32 adapters of rank 64" in violation
+
+
+def test_more_sequences_than_a_recurrent_model_has_blocks_for():
+    plain = ["Qwen/Qwen3.5-4B", "--max-model-len", "32768"]
+    assert judge(RULE, changed(CHAT, ARGUMENTS, plain), L4).violations == []  # an L4 defaults to 256
+    many = [*plain, "--max-num-seqs", "1024"]
+    (violation,) = judge(RULE, changed(CHAT, ARGUMENTS, many), L4).violations
+    assert "max_num_seqs 1024 is more than the 5" in violation
+    assert judge(RULE, changed(CHAT, ARGUMENTS, [*many, "--enforce-eager"]), L4).violations == []
+
+
+def test_the_default_of_a_large_gpu_may_be_too_many():
+    h100 = changed(L4, "spec.template.spec.requirements.0.values", ["p5.4xlarge"])
+    plain = ["Qwen/Qwen3.5-27B", "--max-model-len", "32768", "--gpu-memory-utilization", "0.9"]
+    (violation,) = judge(RULE, changed(CHAT, ARGUMENTS, plain), h100).violations
+    assert "max_num_seqs 1024 is more than the" in violation
+    assert judge(RULE, changed(CHAT, ARGUMENTS, [*plain, "--max-num-seqs", "64"]), h100).violations == []

@@ -25,6 +25,8 @@ class Choices(TypedDict, total=False):
     gpu_memory_utilization: float | None
     max_num_batched_tokens: int | None
     max_num_seqs: int | None
+    enforce_eager: bool
+    trust_remote_code: bool
     measured: Measured
     typical_request: TypicalRequest | None
     itl_seconds: float | None

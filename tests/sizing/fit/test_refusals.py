@@ -143,3 +143,33 @@ def test_the_alternative_is_the_cheapest_and_fits():
 def test_an_answer_that_is_yes_is_left_alone():
     request = ask(LLAMA)
     assert with_alternative(request, fit(request)) == fit(request)
+
+
+def test_a_recurrent_model_takes_no_more_sequences_than_the_pool_has_blocks():
+    """Qwen3.5-4B in 9.1 GiB. A state is 32 x 128 x 128 values in 32 bits and 3 x 8192 in 16: 2,146,304 bytes.
+    A token of attention is 2 x 4 x 256 values, 4096 bytes, so blocks have 528 tokens, the next multiple of 16
+    from 524. 8 layers of attention make a group, 24 recurrent ones three: a block is 8 x 528 x 4096 bytes,
+    and 9.1 GiB have 564 of them."""
+    assert int(9.1 * 1024**3 / (8 * 528 * 4096)) == 564
+    request = ask("Qwen/Qwen3.5-4B", "nvidia-l4", max_model_len=32_768, measured=Measured(kv_pool_gib=9.1))
+    assert fit(request).most_sequences == 564
+    assert fit(replace(request, max_num_seqs=564)).fits
+    reason = refusal(replace(request, max_num_seqs=565))
+    assert reason.startswith("max_num_seqs 565 is more than the 564 blocks of the KV pool")
+    assert fit(replace(request, max_num_seqs=565, enforce_eager=True)).fits
+    assert fit(replace(request, max_num_seqs=565, engine_version="0.18")).fits
+    assert fit(ask(LLAMA, max_num_seqs=2**20)).most_sequences is None
+
+
+@pytest.mark.parametrize("gpu", ["nvidia-l4", "nvidia-h100-80gb", "nvidia-b200"])
+def test_sequences_that_are_derived_stay_below_the_blocks(gpu: str):
+    found = fit(ask("Qwen/Qwen3.5-4B", gpu, max_model_len=2048))
+    assert found.most_sequences is not None
+    assert 0 < found.max_num_seqs < found.most_sequences
+
+
+def test_a_model_that_needs_code_of_its_repository():
+    request = ask("moonshotai/Kimi-K2-Instruct", "nvidia-b200", tensor_parallel=8, max_model_len=8192)
+    assert "its tokenizer is code of its repository" in refusal(request)
+    assert "deepseek-ai/DeepSeek-V3.2" in refusal(request)
+    assert fit(replace(request, trust_remote_code=True)).fits

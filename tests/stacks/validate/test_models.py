@@ -68,6 +68,17 @@ def large(pool: dict[str, Any] | None = None, **model: Any) -> dict[str, Any]:
              "cheapest that would: g6"],
         ),
         (
+            large({"accelerator": "nvidia-l4", "machine_types": ["g6.2xlarge"]}, model="Qwen/Qwen3.5-4B",
+                  tensor_parallel=1, max_model_len=32768, max_num_seqs=1024),
+            ["models[1].max_num_seqs: 1024 cannot be started on 1 x nvidia-l4", "Set at most 5"],
+        ),
+        (
+            large({"accelerator": "nvidia-b200", "machine_types": ["p6-b200.48xlarge"]},
+                  model="moonshotai/Kimi-K2-Instruct", tensor_parallel=8),
+            ['models[1].model: "moonshotai/Kimi-K2-Instruct" cannot be started: its tokenizer is code',
+             "Without it start: deepseek-ai/DeepSeek-V3.2, zai-org/GLM-5-FP8"],
+        ),
+        (
             large(max_model_len=200_000),
             ["models[1].max_model_len: 200000 is more than", "at most 131072"],
         ),

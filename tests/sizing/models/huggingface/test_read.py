@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sizing.models.architecture import AttentionCache
 from sizing.models.huggingface import ConfigError, UnsupportedModelError, architecture, read_config
 from sizing.models.models import MODELS, is_config_path, load_model
 from tests.sizing.fit.requests import CONFIGS
@@ -138,3 +139,93 @@ def test_paths_and_folders(tmp_path: Path):
     assert load_model(str(tmp_path)).layers == load_model(str(tmp_path / "config.json")).layers == 2
     with pytest.raises(ConfigError, match="there is no such file"):
         load_model(str(tmp_path / "other.json"))
+
+
+LLAVA_TOWER = {
+    "model_type": "clip_vision_model", "hidden_size": 1024, "intermediate_size": 4096,
+    "num_hidden_layers": 24, "num_attention_heads": 16, "patch_size": 14, "image_size": 336,
+    "projection_dim": 768, "vocab_size": 32000,
+}  # fmt: skip
+
+
+def test_a_text_config_that_leaves_out_what_its_class_fills_in():
+    """LLaVA-1.5-7B's file gives its text model a context and a vocabulary: the rest is LlamaConfig's."""
+    text = {"model_type": "llama", "max_position_embeddings": 4096, "vocab_size": 32064}
+    found = architecture({"model_type": "llava", "text_config": text, "vision_config": LLAVA_TOWER}, "x")
+    assert (found.attention_heads, found.kv_heads, found.head_dim, len(found.layers)) == (32, 32, 128, 32)
+    assert found.max_context == 4096
+    # Without a model type of its own it is the class's that LlavaConfig takes.
+    del text["model_type"]
+    assert architecture({"model_type": "llava", "text_config": text}, "x").layers == found.layers
+
+
+def test_key_value_heads_that_a_class_fills_in():
+    """Pixtral-12B's text_config says nothing of key and value heads: MistralConfig has 8, not 32."""
+    text = {
+        "model_type": "mistral", "hidden_size": 5120, "head_dim": 128, "intermediate_size": 14336,
+        "num_hidden_layers": 40, "sliding_window": None, "vocab_size": 131072,
+    }  # fmt: skip
+    found = architecture({"model_type": "llava", "text_config": text}, "x")
+    assert (found.attention_heads, found.kv_heads) == (32, 8)
+    assert all(layer.cache == AttentionCache(8, 128, 128) for layer in found.layers)
+
+
+def test_a_null_is_a_value_and_a_gap_is_not():
+    mistral = {**PLAIN, "model_type": "mistral"}
+    windowed, full = (
+        architecture(config, "x").layers[0] for config in (mistral, {**mistral, "sliding_window": None})
+    )
+    assert (windowed.cache, full.cache) == (AttentionCache(2, 16, 16, window=4096), AttentionCache(2, 16, 16))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "windows"),
+    [
+        ("LLLG", "LLLGLG"),  # the last layer is full whatever the text says
+        ("LG", "LGLGLG"),
+        ("LLL", "LLLLLG"),
+        (2, "LGLGLG"),
+        (4, "LLLGLL"),
+        (None, "LLLGLL"),
+    ],
+)
+def test_patterns_of_windows(pattern: object, windows: str):
+    config = {**PLAIN, "model_type": "exaone4", "num_hidden_layers": 6, "sliding_window": 64}
+    found = architecture({**config, "sliding_window_pattern": pattern}, "x")
+    caches = [layer.cache for layer in found.layers if isinstance(layer.cache, AttentionCache)]
+    assert "".join("G" if cache.window is None else "L" for cache in caches) == windows
+
+
+def test_two_values_of_one_field_are_refused():
+    mixtral = {**PLAIN, "model_type": "mixtral", "num_experts_per_tok": 2}
+    one = architecture({**mixtral, "num_experts": 4}, "x")
+    assert one.experts == architecture({**mixtral, "num_local_experts": 4}, "x").experts == 4
+    with pytest.raises(ConfigError, match="num_experts is 8 and num_local_experts is 4"):
+        architecture({**mixtral, "num_experts": 8, "num_local_experts": 4}, "x")
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"per_layer_config": {"0": {"head_dim": 8}}}, "per_layer_config is not supported"),
+        ({"block_configs": [{}]}, "block_configs is not supported"),
+        ({"is_causal": False}, "is_causal is False: an encoder"),
+        ({"model_type": "exaone4", "sliding_window_pattern": "LLX"}, "sliding_window_pattern is 'LLX'"),
+        ({"model_type": "llava"}, "text_config is missing"),
+        ({"model_type": "idefics3", "text_config": PLAIN}, '"idefics3" with a text_config is not supported'),
+        (
+            {"model_type": "llava", "text_config": PLAIN, "vision_config": {"model_type": "x"}},
+            'model_type "x" is not',
+        ),
+        (
+            {"model_type": "gemma4", "text_config": {}, "audio_config": {"hidden_size": 8}},
+            "hidden_size is 8, and only",
+        ),
+        ({"model_type": "llava", "text_config": PLAIN, "audio_config": {}}, "audio_config is not supported"),
+        ({"num_key_value_heads": [1, 2]}, "num_key_value_heads is [1, 2]"),
+    ],
+)
+def test_what_is_not_counted_is_refused_by_its_field(changes: dict[str, object], says: str):
+    with pytest.raises(ConfigError) as refused:
+        architecture({**PLAIN, **changes}, "x")
+    assert says in str(refused.value)
