@@ -11,10 +11,14 @@ def valid_choices(value: str, choices: Iterable[str]) -> str:
 
     >>> valid_choices("nvidia-l40", ["nvidia-l40s", "nvidia-t4"])
     'did you mean nvidia-l40s? Valid: nvidia-l40s, nvidia-t4'
+    >>> valid_choices("l4", ["nvidia-l4", "nvidia-t4"])
+    'did you mean nvidia-l4? Valid: nvidia-l4, nvidia-t4'
     """
     names = sorted(choices)
     listed = f"Valid: {', '.join(names)}" if names else "None is defined"
-    nearest = get_close_matches(value, names, n=1, cutoff=0.5)
+    nearest = get_close_matches(value, names, n=1, cutoff=0.5) or [
+        name for name in names if value.lower() in name.lower().split("-")
+    ]
     return f"did you mean {nearest[0]}? {listed}" if nearest else listed
 
 

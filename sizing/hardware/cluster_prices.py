@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -17,7 +18,8 @@ class ClusterPrice:
     """Prices of one provider, US dollars.
 
     nat_gateway_usd_per_hour: each gateway with its public address. nat_usd_per_machine_hour: each machine
-    behind it, for at most nat_machines_charged of them. attached_disk_usd_per_gb_month: disks of machines.
+    behind it, for at most nat_machines_charged of them. attached_disk_usd_per_gb_month: disks of machines, by
+    type.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -29,7 +31,7 @@ class ClusterPrice:
     nat_gateway_usd_per_hour: float
     nat_usd_per_machine_hour: float
     nat_machines_charged: int
-    attached_disk_usd_per_gb_month: float
+    attached_disk_usd_per_gb_month: Mapping[str, float]
     source: str
 
 

@@ -21,6 +21,12 @@ DATA = Path(__file__).parent / "data"
 Cloud = Literal["aws", "gcp"]
 CLOUDS: tuple[Cloud, ...] = ("aws", "gcp")
 
+CapacityType = Literal["reserved", "on-demand", "spot"]
+
+SPOT_NOTICE_SECONDS: Mapping[Cloud, int] = {"aws": 120, "gcp": 30}
+"""From the notice that a spot machine is taken back to its end: EC2's interruption notice, Compute Engine's
+preemption process. What still runs then is cut off."""
+
 
 @dataclass(frozen=True)
 class MachineShape:
@@ -29,6 +35,7 @@ class MachineShape:
     accelerator: row of sizing/hardware/accelerators.py.
     allocatable_*: what is left for pods once the system and the kubelet have their share.
     local_disk_gb: NVMe that comes with it, 10^9 bytes; 0 where only an attached disk holds images and caches.
+    attached_disk: type of a disk that is attached to it. sold: how it can be bought, where it is sold.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -42,6 +49,8 @@ class MachineShape:
     allocatable_cpu_millicores: int
     allocatable_memory_mib: int
     local_disk_gb: int
+    attached_disk: str
+    sold: tuple[CapacityType, ...]
 
     @property
     def allocatable_memory_gib(self) -> float:

@@ -66,6 +66,14 @@ class SystemNodes(Section, frozen=True):
 
 
 @dataclass(frozen=True)
+class LongestName:
+    """characters: how long a name may be. of: the name made from it that has the least room."""
+
+    characters: int
+    of: str
+
+
+@dataclass(frozen=True)
 class Charges:
     """What is paid for besides GPU machines. region: whose prices hold. nat_gateways: how many there are."""
 
@@ -95,6 +103,9 @@ class AnyCluster(Section, frozen=True):
     reservations_known: ClassVar[bool] = False
     """Whether a pool may rest on reservations alone."""
 
+    longest_name: ClassVar[LongestName] = LongestName(63, "a label of Kubernetes")
+    """How long its name may be."""
+
     attaches_disks: ClassVar[bool] = True
     """Whether its machines can have another disk than their own."""
 
@@ -119,6 +130,16 @@ class AnyCluster(Section, frozen=True):
     def charges(self) -> Charges | None:
         """What is paid for the cluster itself; None where the stack does not buy it."""
         return None
+
+    @property
+    def spans(self) -> int | None:
+        """Availability zones of its network; None where the stack file does not say."""
+        return None
+
+    @property
+    def api_networks(self) -> tuple[str, ...]:
+        """Networks from which its API server can be reached."""
+        return ()
 
     @property
     def buys_with_karpenter(self) -> bool:
@@ -171,7 +192,7 @@ class AwsCluster(AnyCluster, frozen=True):
     provider: Literal["aws"] = Field(description="where the cluster runs")
     name: ClusterName
     region: str = Field(
-        pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", description="an AWS region, such as us-east-1; prices follow it"
+        min_length=1, description="an AWS region, such as us-east-1; machines, zones and prices follow it"
     )
     version: KubernetesRelease
     zones: int = Field(ge=2, le=6, description="availability zones that the network spans, 2 to 6")
@@ -185,6 +206,7 @@ class AwsCluster(AnyCluster, frozen=True):
     system_nodes: SystemNodes
 
     clouds: ClassVar[tuple[Cloud, ...]] = ("aws",)
+    longest_name: ClassVar[LongestName] = LongestName(32, "an EventBridge rule: a prefix of 38, and -spot-")
     reservations_known: ClassVar[bool] = True
 
     @property
@@ -194,6 +216,14 @@ class AwsCluster(AnyCluster, frozen=True):
     @property
     def charges(self) -> Charges:
         return Charges(self.region, self.system_nodes, self.zones if self.nat_gateways == "per_zone" else 1)
+
+    @property
+    def spans(self) -> int:
+        return self.zones
+
+    @property
+    def api_networks(self) -> tuple[str, ...]:
+        return self.api_allowed_cidrs
 
     def without_effect(self) -> Iterator[tuple[Way, str]]:
         if self.nat_gateways == "one":
@@ -215,8 +245,8 @@ class GcpCluster(AnyCluster, frozen=True):
         json_schema_extra=NOT_BUILT,
     )
     region: str = Field(
-        pattern=r"^[a-z]+-[a-z]+\d$",
-        description="a Google Cloud region, such as us-central1; prices follow it",
+        min_length=1,
+        description="a Google Cloud region, such as us-central1; machines and prices follow it",
     )
     release_channel: Literal["rapid", "regular", "stable", "extended"] = Field(
         description="how early the cluster gets new versions of Kubernetes", json_schema_extra=NOT_BUILT
@@ -225,11 +255,16 @@ class GcpCluster(AnyCluster, frozen=True):
     system_nodes: SystemNodes
 
     clouds: ClassVar[tuple[Cloud, ...]] = ("gcp",)
+    longest_name: ClassVar[LongestName] = LongestName(24, "a service account: an id of 30, and -nodes")
     reservations_known: ClassVar[bool] = True
 
     @property
     def charges(self) -> Charges:
         return Charges(self.region, self.system_nodes, nat_gateways=1)
+
+    @property
+    def api_networks(self) -> tuple[str, ...]:
+        return self.api_allowed_cidrs
 
     @property
     def keeps_warm_with(self) -> tuple[WarmCapacity, ...]:

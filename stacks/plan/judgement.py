@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from datetime import date
 
 from infra.kubernetes_version import CONFIGURABLE_TOLERANCE, has_configurable_tolerance
+from serving.engines import ENGINES
 from sizing.cost import HOURS_PER_MONTH
-from sizing.hardware.machines import REFERENCE_REGIONS
+from sizing.hardware.kubernetes_releases import ENDS_SOON, releases_of
+from sizing.hardware.machines import REFERENCE_REGIONS, SHAPES, SPOT_NOTICE_SECONDS
 from sizing.hardware.prices.table import MAX_AGE, is_old
 from stacks.plan.catalogue import OVERRIDDEN
 from stacks.plan.costs import CONTROL_PLANE_AND_NAT
@@ -22,7 +24,9 @@ def warnings(plan: Plan, today: date) -> list[str]:
         *_other_region(plan),
         *_spot(plan),
         *_budget_warnings(plan),
+        *_kubernetes(plan, today),
         *_tolerance(plan),
+        *_spot_notice(plan),
         *(f"{model.name}: {warning}" for model in plan.models for warning in model.fit.warnings),
     ]
 
@@ -88,6 +92,47 @@ def _to_renew(plan: Plan, prices: list[PriceSource]) -> str:
 def _spot(plan: Plan) -> Iterator[str]:
     for machine in dict.fromkeys(plan.spot_without_price):
         yield f"{machine}: no spot price is known; its on-demand price, the most it can cost, stands in"
+
+
+def _spot_notice(plan: Plan) -> Iterator[str]:
+    """Replies that a machine's notice does not leave the time for."""
+    for model in plan.models:
+        notice = SPOT_NOTICE_SECONDS[SHAPES[model.machine].cloud]
+        drain = model.replica.drain_seconds
+        grace = ENGINES[model.engine].grace_seconds(model.replica)
+        if "spot" in model.pool.capacity and grace > notice:
+            left = notice - (grace - drain)
+            cure = f"Set drain_seconds to {left} or less" if left > 0 else "Shorter replies alone do not help"
+            yield (
+                f"{model.name}: a spot machine is gone {notice} s after its notice, and a replica may take "
+                f"{grace} s to leave (drain_seconds {drain}): replies with more than {max(left, 0)} s "
+                f"to go are cut off. {cure}, or remove spot from capacity of {model.pool.name}"
+            )
+
+
+def _kubernetes(plan: Plan, today: date) -> Iterator[str]:
+    """The release's support, of a cluster that the stack buys."""
+    if plan.region is None or plan.kubernetes is None:
+        return
+    offered = releases_of(SHAPES[plan.pools[0].machine].cloud)
+    support = None if offered is None else offered.releases.get(str(plan.kubernetes))
+    if offered is None or support is None:
+        return
+    version = f"cluster.version {plan.kubernetes}"
+    extended = offered.extended_support_usd_per_hour
+    dearer = f"the control plane then costs {extended:.2f} $/h, {extended * HOURS_PER_MONTH:.0f} $/month"
+    if today > support.extended_until:
+        yield f"{version}: support ended on {support.extended_until}; the cloud upgrades it by itself"
+    elif today > support.standard_until:
+        yield (
+            f"{version} is in extended support since {support.standard_until}: {dearer}, which these figures "
+            f"leave out. Upgrade, one release at a time; the newest is {max(offered.releases)}"
+        )
+    elif today > support.standard_until - ENDS_SOON:
+        yield (
+            f"{version}: standard support ends on {support.standard_until}, in "
+            f"{(support.standard_until - today).days} days; {dearer}. The newest is {max(offered.releases)}"
+        )
 
 
 REPLICAS_WITHIN_TOLERANCE = 10

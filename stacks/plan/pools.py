@@ -91,7 +91,8 @@ def plan_pool(section: PoolSection, pool: NodePool, cost: PoolCost, price: Clust
 
 
 def _disk_usd(pool: NodePool, price: ClusterPrice | None) -> float:
-    """The attached disk of one machine per hour."""
+    """The attached disk of one machine per hour, of the most expensive type where its machines differ."""
     if pool.disk_gib is None or price is None:
         return 0.0
-    return pool.disk_gib * GB_PER_GIB * price.attached_disk_usd_per_gb_month / HOURS_PER_MONTH
+    each = max(price.attached_disk_usd_per_gb_month[machine.attached_disk] for machine in pool.machines)
+    return pool.disk_gib * GB_PER_GIB * each / HOURS_PER_MONTH

@@ -8,7 +8,7 @@ from math import ceil
 from sizing.capacity.batch import ReplicaCapacity
 from sizing.choices import UnknownNameError, valid_choices
 from sizing.hardware.accelerators import accelerator
-from sizing.hardware.machines import Machine
+from sizing.hardware.machines import Machine, shapes_with
 from sizing.models.huggingface import ConfigError, UnsupportedModelError
 from sizing.models.models import MODELS
 from sizing.models.models import Model as ModelFacts
@@ -240,11 +240,22 @@ def _check_parallelism(
     ]
     degree = model.tensor_parallel
     if degree > largest:
-        reason = f"is more than the {largest} GPUs of the largest machine in pool {model.node_pool}"
+        largest_gpus = "the 1 GPU" if largest == 1 else f"the {largest} GPUs"
+        reason = f"is more than {largest_gpus} of the largest machine in pool {model.node_pool}"
     elif facts.attention_heads % degree != 0:
         reason = f"does not divide the {facts.attention_heads} attention heads of {model.model}"
     elif facts.vocabulary % degree != 0:
         reason = f"does not divide the {facts.vocabulary} vocabulary entries of {model.model}"
     else:
         return
-    yield Problem(path, f"{degree} {reason}. Valid: {', '.join(dividing)}")
+    yield Problem(path, f"{degree} {reason}. Valid: {', '.join(dividing)}{_larger(degree, machines)}")
+
+
+def _larger(gpus: int, machines: Sequence[Machine]) -> str:
+    """End of a sentence that names a machine type which has so many GPUs, if those of the pool have not."""
+    accelerator, cloud = machines[0].accelerator, machines[0].cloud
+    has_enough = [shape for shape in shapes_with(accelerator, (cloud,)) if shape.accelerator_count >= gpus]
+    if not has_enough or any(machine.accelerator_count >= gpus for machine in machines):
+        return ""
+    smallest = has_enough[0]
+    return f"; or add {smallest.name}, which has {smallest.accelerator_count}, to the pool's machine_types"

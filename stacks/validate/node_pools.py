@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from infra.kubernetes_version import CAPACITY_BUFFERS
 from infra.scheduling import bought_together
 from sizing.choices import valid_choices
 from sizing.hardware.accelerators import ACCELERATORS
-from sizing.hardware.machines import SHAPES, shapes_with
+from sizing.hardware.machines import SHAPES, MachineShape, shapes_with
+from sizing.hardware.regions import nearest, regions_of
 from sizing.packing import cheapest_machine, machines_needed
 from stacks.config import Cluster, Model, NodePool, Stack
 from stacks.plan.canary import deployed
@@ -66,14 +67,33 @@ def _check_machine_types(path: str, pool: NodePool, stack: Stack) -> Iterator[Pr
                 reason = f"carries {known.accelerator}" if known.cloud in clouds else f"is of {known.cloud}"
             choices = valid_choices(name, fitting)
             yield Problem(place, f'"{name}" {reason}, and the pool is {pool.accelerator}: {choices}')
+        elif (elsewhere := _not_sold_there(SHAPES[name], stack.cluster, fitting)) is not None:
+            yield Problem(place, elsewhere)
         elif (without := unpriced(name, SHAPES[name].cloud, stack, fitting)) is not None:
             yield Problem(place, without)
+
+
+def _not_sold_there(shape: MachineShape, cluster: Cluster, fitting: Sequence[str]) -> str | None:
+    """Why a machine type cannot be bought in the cluster's region, and what can; None if it may be."""
+    if cluster.charges is None:
+        return None
+    region, known = cluster.charges.region, regions_of(shape.cloud)
+    sellers = known.sellers(shape.name)
+    if sellers is None or region not in known.regions or known.sells(shape.name, region):
+        return None
+    others = [name for name in fitting if region in (known.sellers(name) or ())]
+    instead = f"Sold there: {', '.join(others)}" if others else f"No machine with {shape.accelerator} is"
+    return (
+        f'"{shape.name}" is not sold in {region} (price list of {known.as_of}). {instead}. Regions that have '
+        f"it: {', '.join(nearest(region, sellers))}"
+    )
 
 
 def _check_capacity(path: str, pool: NodePool, cluster: Cluster, served: list[Model]) -> Iterator[Problem]:
     yield from duplicates(path, pool.capacity)
     # A reservation that nothing is known of may hold no machine: what else is named has to do.
     kinds = set(sold(pool, cluster)) - (set() if cluster.reservations_known else {"reserved"})
+    yield from _check_ways_to_buy(path, pool)
     if not kinds:
         yield Problem(
             path,
@@ -88,6 +108,18 @@ def _check_capacity(path: str, pool: NodePool, cluster: Cluster, served: list[Mo
             f"only spot is not enough for {names}: spot machines are taken away at two minutes' notice, and "
             f"may stay away. Add on-demand, or promise a slo.availability below {PROMISES_TO_BE_THERE}",
         )
+
+
+def _check_ways_to_buy(path: str, pool: NodePool) -> Iterator[Problem]:
+    """A capacity type that a machine type is not sold as buys nothing, and its price would be made up."""
+    for shape in (SHAPES[name] for name in pool.machine_types if name in SHAPES):
+        missing = [kind for kind in dict.fromkeys(pool.capacity) if kind not in shape.sold]
+        if missing:
+            yield Problem(
+                path,
+                f"{', '.join(missing)} is not possible: {shape.name} is sold as {' and '.join(shape.sold)} "
+                "only. Name these, or another machine type",
+            )
 
 
 def _check_order(path: str, pool: NodePool, cluster: Cluster) -> Iterator[Problem]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from sizing.choices import valid_choices
 from sizing.hardware.machines import SHAPES, SYSTEM_SHAPES, UNPRICED, Cloud, why_unpriced
+from sizing.hardware.regions import regions_of
 from stacks.config import Stack
 from stacks.plan.catalogue import price_region
 from stacks.problems import Problem
@@ -36,6 +37,8 @@ def unpriced(name: str, cloud: Cloud, stack: Stack, others: Iterable[str]) -> st
     others: machine types that would do instead; those with a price are named.
     """
     region = price_region(stack.cluster, cloud)
+    if region not in regions_of(cloud).regions:
+        return None  # the region has a problem of its own
     reason = why_unpriced(name, cloud, region)
     if reason is None or name in {override.machine_type for override in stack.price_overrides}:
         return None

@@ -35,7 +35,7 @@ def test_an_accelerator_by_name():
 def test_every_machine_is_consistent(name: str):
     row = SHAPES[name]
     assert row.accelerator in ACCELERATORS
-    assert row.accelerator_count in (1, 2, 4, 8)
+    assert row.accelerator_count in (1, 2, 4, 8, 16)
     assert row.allocatable_memory_gib < row.memory_gib
     assert row.allocatable_cpu_millicores < row.cpus * 1000
 
@@ -49,6 +49,8 @@ def test_machines_without_a_price_in_the_reference_region_are_few():
     }
     # Sold in other ways than on demand, or absent from the source.
     assert without == {
+        "a2-megagpu-16g",
+        "a3-edgegpu-8g",
         "a3-highgpu-1g",
         "a3-highgpu-2g",
         "a3-highgpu-4g",

@@ -85,7 +85,11 @@ def only_problem(path: str, value: object) -> str:
         ("node_pools.0.max_nodes", 0, ["node_pools[0].max_nodes: 0", "must be at least 1"]),
         ("node_pools.0.max_nodes", 2, ["node_pools[0].max_nodes: 2", "chat 5", "5 x g6.2xlarge", "Raise"]),
         ("models.0.node_pool", "l5", ['models[0].node_pool: no pool is called "l5"', "did you mean l4?"]),
-        ("models.0.tensor_parallel", 2, ["models[0].tensor_parallel: 2 is more than the 1 GPUs", "Valid: 1"]),
+        (
+            "models.0.tensor_parallel",
+            2,
+            ["models[0].tensor_parallel: 2 is more than the 1 GPU of", "add g6.12xlarge, which has 4"],
+        ),
         ("models.0.replicas", {"min": 3, "max": 2}, ["models[0].replicas.min: 3 is above replicas.max 2"]),
         ("models.0.replicas.min", -1, ["models[0].replicas.min: -1", "must be at least 0", "may sleep"]),
         ("models.0.warm_replicas", 5, ["models[0].warm_replicas: 5", "replicas.max 5", "above 5"]),

@@ -37,14 +37,19 @@ def test_an_override_is_as_old_as_it_says():
     assert "g6.2xlarge" not in warning
 
 
-def test_prices_of_another_region_are_named():
+def in_gov_west() -> dict[str, Any]:
+    """One pool, in a region with prices of its own for GPU machines."""
     values = aws_values()
     values["cluster"]["region"] = "us-gov-west-1"
+    values["node_pools"], values["models"] = values["node_pools"][:1], values["models"][:1]
     values["price_overrides"] = [
-        {"machine_type": name, "usd_per_hour": 9, "as_of": "2026-07-20", "source": "contract"}
-        for name in ("g7e.12xlarge", "m7i.xlarge")
+        {"machine_type": "m7i.xlarge", "usd_per_hour": 9, "as_of": "2026-11-20", "source": "contract"}
     ]
-    plan = make_plan(parse(values, origin="test"))
+    return values
+
+
+def test_prices_of_another_region_are_named():
+    plan = make_plan(parse(in_gov_west(), origin="test"))
     found = warnings(plan, PRICES_OF)
     (warning,) = [line for line in found if "the cluster is in us-gov-west-1" in line]
     # The machines have prices of their own there: 1.2322 $/h, 26 % above us-east-1.
@@ -55,15 +60,55 @@ def test_prices_of_another_region_are_named():
 
 
 def test_a_region_is_renewed_by_its_name():
-    values = aws_values()
-    values["cluster"]["region"] = "us-gov-west-1"
-    values["price_overrides"] = [
-        {"machine_type": name, "usd_per_hour": 9, "as_of": "2026-11-20", "source": "contract"}
-        for name in ("g7e.12xlarge", "m7i.xlarge")
-    ]
-    (warning, *_) = warnings(make_plan(parse(values, origin="test")), date(2026, 12, 1))
+    (warning, *_) = warnings(make_plan(parse(in_gov_west(), origin="test")), date(2026, 12, 1))
     assert "g6.2xlarge of 2026-08-24" in warning
     assert "`python -m sizing.hardware.prices --cloud aws --region us-gov-west-1`" in warning
+
+
+@pytest.mark.parametrize(
+    ("version", "today", "said"),
+    [
+        ("1.34", date(2026, 9, 2), None),
+        ("1.34", date(2026, 9, 4), "standard support ends on 2026-12-02, in 89 days"),
+        ("1.34", date(2026, 12, 1), "in 1 days; the control plane then costs 0.60 $/h, 438 $/month"),
+        ("1.34", date(2026, 12, 3), "cluster.version 1.34 is in extended support since 2026-12-02"),
+        ("1.34", date(2027, 12, 3), "support ended on 2027-12-02"),
+        ("1.33", date(2026, 12, 1), "Upgrade, one release at a time; the newest is 1.36"),
+        ("1.36", date(2026, 12, 1), None),
+    ],
+)
+def test_a_release_warns_before_its_support_ends(version: str, today: date, said: str | None):
+    values = aws_values()
+    values["cluster"]["version"] = version
+    lines = [line for line in warnings(make_plan(parse(values, origin="test")), today) if "upport" in line]
+    if said is None:
+        assert lines == []
+    else:
+        (line,) = lines
+        assert said in line
+
+
+@pytest.mark.parametrize(
+    ("drain", "order", "said"),
+    [
+        # 10 s before the drain and 5 s after it: 120 - 15 are left of the notice.
+        (105, ["spot", "on-demand"], False),
+        (106, ["spot", "on-demand"], True),
+        (600, ["on-demand"], False),
+    ],
+)
+def test_a_drain_that_is_longer_than_the_notice_of_a_spot_machine(drain: int, order: list[str], said: bool):
+    values = local_values()
+    values["node_pools"][0]["capacity"] = order
+    values["models"][0]["drain_seconds"] = drain
+    lines = [line for line in warnings(plan_of(**values), PRICES_OF) if "spot machine" in line]
+    if said:
+        (line,) = lines
+        assert line.startswith("chat: a spot machine is gone 120 s after its notice")
+        assert f"may take {drain + 15} s to leave (drain_seconds {drain})" in line
+        assert "Set drain_seconds to 105 or less, or remove spot from capacity of l4" in line
+    else:
+        assert lines == []
 
 
 def test_spot_without_a_price_is_planned_at_the_on_demand_price_and_says_so():
@@ -71,7 +116,7 @@ def test_spot_without_a_price_is_planned_at_the_on_demand_price_and_says_so():
     values["node_pools"][0]["capacity"] = ["spot", "on-demand"]
     plan = make_plan(parse(values, origin="test"))
     assert plan.pools[0].usd_per_machine_hour == 0.9776
-    (warning,) = warnings(plan, PRICES_OF)
+    (warning, *_) = warnings(plan, PRICES_OF)
     assert warning.startswith("g6.2xlarge: no spot price is known")
 
 

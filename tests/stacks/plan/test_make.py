@@ -137,8 +137,8 @@ def test_a_machine_without_a_price_can_be_used_once_it_has_one():
         {"machine_type": "g4-standard-96", "usd_per_hour": 9.0, "as_of": "2026-11-20", "source": "quote"}
     ]
     pool = plan_of(values).pools[0]
-    # 500 GiB of disk at 0.10 $ per GB and month.
-    assert pool.usd_per_machine_hour == pytest.approx(9.0 + 536.87 * 0.10 / 730, abs=1e-4)
+    # g4 takes Hyperdisk only: 500 GiB at 0.08 $ per GB and month.
+    assert pool.usd_per_machine_hour == pytest.approx(9.0 + 536.87 * 0.08 / 730, abs=1e-4)
 
 
 def test_the_maximum_takes_the_dearest_machine_that_may_be_bought():

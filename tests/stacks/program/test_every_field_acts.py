@@ -91,6 +91,7 @@ PROOFS: dict[Key, Proof] = {
     ("gcp", "NodePool", "accelerator"): Proof(
         {"node_pools.1.accelerator": "nvidia-h100-80gb", "node_pools.1.machine_types": ["a3-highgpu-8g"]}
     ),
+    ("gcp", "GcpCluster", "region"): Proof({"cluster.region": "europe-west4"}),
     # Each provider has keys of its own.
     ("existing", "ExistingCluster", "provider"): Proof({"cluster": AWS_CLUSTER}),
     ("local", "LocalCluster", "provider"): Proof({"cluster": AWS_CLUSTER}),
@@ -132,6 +133,7 @@ PROOFS: dict[Key, Proof] = {
     ("existing", "ExistingCluster", "node_autoscaler"): Proof(
         {"cluster.node_autoscaler": "cluster-autoscaler"}, says=ORDER
     ),
+    ("aws", "AwsCluster", "region"): Proof({"cluster.region": "eu-west-1"}, says=r"is not sold in eu-west-1"),
     ("aws", "AwsCluster", "node_autoscaler"): Proof(
         {"cluster.node_autoscaler": "cluster-autoscaler"}, says=ORDER
     ),

@@ -54,7 +54,33 @@ def test_every_provider_can_be_described():
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"region": "us-central1"}, 'cluster.region: "us-central1" is not allowed (an AWS region'),
+        (
+            {"region": "us-central1"},
+            'cluster.region: "us-central1" is not a region of aws (2026-10-20): did you mean eu-central-1?',
+        ),
+        ({"region": "us-east-3"}, "did you mean us-east-2?"),
+        ({"region": ""}, 'cluster.region: "" must not be empty'),
+        (
+            {"version": "1.10"},
+            'cluster.version: "1.10" is not offered by aws (2026-11-30): use "1.36", the newest, or one of '
+            "1.32, 1.33, 1.34, 1.35",
+        ),
+        ({"version": "1.99"}, 'cluster.version: "1.99" is not offered'),
+        (
+            {"zones": 6},
+            "cluster.zones: 6 is more than the 5 availability zones of us-east-1 in which a cluster can run",
+        ),
+        (
+            {"name": "a" * 33},
+            f'cluster.name: "{"a" * 33}" has 33 characters, and 32 leave room for the names made from it',
+        ),
+        (
+            {"api_allowed_cidrs": ["0.0.0.0/0"]},
+            "cluster.api_allowed_cidrs: the API server would be open to 4,294,967,296 addresses (0.0.0.0/0)",
+        ),
+        # Cut in two, and with a piece inside another.
+        ({"api_allowed_cidrs": ["128.0.0.0/1", "10.0.0.0/8", "0.0.0.0/1"]}, "4,294,967,296 addresses"),
+        ({"api_allowed_cidrs": ["12.0.0.0/8", "13.0.0.0/8"]}, "33,554,432 addresses (12.0.0.0/7)"),
         ({"version": 1.36}, "cluster.version: 1.36 must be text (Kubernetes version"),
         ({"zones": 1}, "cluster.zones: 1 must be at least 2"),
         (
@@ -88,6 +114,40 @@ def test_every_provider_can_be_described():
 def test_one_mistake_is_one_line(change: dict[str, Any], expected: str):
     (line,) = problems(aws(**change))
     assert expected in line
+
+
+@pytest.mark.parametrize("region", ["europe-west10", "europe-west12", "europe-west15", "me-central2"])
+def test_regions_with_longer_names_exist(region: str):
+    lines = problems(on(GCP, region=region))
+    assert [line for line in lines if line.startswith("cluster.region")] == []
+
+
+def test_a_region_that_does_not_exist_is_one_line():
+    values = on(GCP, region="moon-base1")
+    values["node_pools"] = [{**values["node_pools"][0], "machine_types": ["g2-standard-8"], "disk_gib": 200}]
+    values["models"] = values["models"][:1]
+    (line,) = problems(values)
+    assert line.startswith('cluster.region: "moon-base1" is not a region of gcp (2026-11-30)')
+
+
+@pytest.mark.parametrize(
+    ("networks", "allowed"),
+    [([], True), (["10.0.0.0/8"], True), (["10.0.0.0/8", "203.0.113.0/24"], True), (["0.0.0.0/5"], False)],
+)
+def test_networks_that_reach_the_api_server(networks: list[str], allowed: bool):
+    assert (problems(aws(api_allowed_cidrs=networks)) == []) == allowed
+    lines = [line for line in problems(on(GCP, api_allowed_cidrs=networks)) if "api_allowed" in line]
+    assert (lines == []) == allowed
+
+
+@pytest.mark.parametrize(("length", "allowed"), [(24, True), (25, False)])
+def test_a_name_leaves_room_for_a_service_account(length: int, allowed: bool):
+    lines = [line for line in problems(on(GCP, name="a" * length)) if line.startswith("cluster.name")]
+    assert (lines == []) == allowed
+
+
+def test_a_cluster_that_a_team_has_may_be_of_any_release():
+    assert problems(on(EXISTING, version="1.39")) == []
 
 
 def test_a_cluster_without_its_provider():

@@ -82,7 +82,65 @@ def test_a_machine_without_a_price_wants_one():
     values["price_overrides"] = [
         {"machine_type": "a3-highgpu-1g", "usd_per_hour": 7.0, "as_of": "2026-11-20", "source": "quote"}
     ]
+    # A price of one's own does not make it sold on demand.
+    assert problems(values) == [
+        "node_pools[0].capacity: on-demand is not possible: a3-highgpu-1g is sold as spot only. Name these, "
+        "or another machine type"
+    ]
+    for model in values["models"]:
+        model["slo"]["availability"] = 0.95
+    values["node_pools"][0]["capacity"] = ["spot"]
     assert problems(values) == []
+
+
+@pytest.mark.parametrize(
+    ("machine_type", "accelerator", "order", "missing", "sold"),
+    [
+        ("a3-ultragpu-8g", "nvidia-h200-141gb", ["on-demand"], "on-demand", "reserved and spot"),
+        ("a4-highgpu-8g", "nvidia-b200", ["reserved", "on-demand"], "on-demand", "reserved and spot"),
+        ("a3-highgpu-2g", "nvidia-h100-80gb", ["reserved"], "reserved", "spot"),
+        ("a3-highgpu-4g", "nvidia-h100-80gb", ["reserved", "on-demand"], "reserved, on-demand", "spot"),
+    ],
+)
+def test_a_machine_that_is_not_sold_this_way(
+    machine_type: str, accelerator: str, order: list[str], missing: str, sold: str
+):
+    values = gcp_pool(accelerator=accelerator, machine_types=[machine_type], capacity=order)
+    values["price_overrides"] = [
+        {"machine_type": machine_type, "usd_per_hour": 7.0, "as_of": "2026-11-20", "source": "quote"}
+    ]
+    (line,) = [line for line in problems(values) if line.startswith("node_pools[0].capacity")]
+    assert f"{missing} is not possible: {machine_type} is sold as {sold} only" in line
+
+
+@pytest.mark.parametrize(
+    ("region", "machine_type", "accelerator", "instead"),
+    [
+        (
+            "eu-west-1",
+            "g6.2xlarge",
+            "nvidia-l4",
+            "No machine with nvidia-l4 is. Regions that have it: eu-central-1",
+        ),
+        (
+            "us-gov-west-1",
+            "g7e.12xlarge",
+            "nvidia-rtx-pro-6000-96gb",
+            "Regions that have it: us-east-1, us-east-2",
+        ),
+        ("us-east-2", "p4de.24xlarge", "nvidia-a100-80gb", "No machine with nvidia-a100-80gb is"),
+        ("us-west-1", "p5.4xlarge", "nvidia-h100-80gb", "Sold there: p5.48xlarge"),
+        ("eu-west-3", "p6-b300.48xlarge", "nvidia-b300", "Regions that have it: eu-west-2"),
+    ],
+)
+def test_a_machine_that_the_region_has_not(region: str, machine_type: str, accelerator: str, instead: str):
+    values = first_pool(aws(region=region), accelerator=accelerator, machine_types=[machine_type])
+    values["price_overrides"] = [
+        {"machine_type": machine_type, "usd_per_hour": 7.0, "as_of": "2026-11-20", "source": "quote"}
+    ]
+    (line,) = [line for line in problems(values) if line.startswith("node_pools[0].machine_types[0]")]
+    assert f'"{machine_type}" is not sold in {region} (price list of 2026-10-20)' in line
+    assert instead in line
 
 
 @pytest.mark.parametrize(

@@ -70,23 +70,23 @@ def test_zero_is_a_budget_and_not_no_budget():
 
 
 def test_a_machine_without_a_price_in_the_region_says_what_to_do():
-    values = aws_values()
-    values["cluster"]["region"] = "us-gov-east-1"
-    place = "node_pools[1].machine_types[0]: "
+    values = gcp_pool(accelerator="nvidia-a100-80gb", machine_types=["a2-ultragpu-1g"], disk_gib=None)
+    values["cluster"]["region"] = "us-west1"
+    place = "node_pools[0].machine_types[0]: "
     (line,) = [found for found in problems(values) if "no known price" in found]
     assert line == (
-        f'{place}"g7e.12xlarge" has no known price in us-gov-east-1 (other machine types have one): give it '
+        f'{place}"a2-ultragpu-1g" has no known price in us-west1 (other machine types have one): give it '
         "under price_overrides, or ask for it with "
-        "`python -m sizing.hardware.prices --cloud aws --region us-gov-east-1`"
+        "`python -m sizing.hardware.prices --cloud gcp --region us-west1`"
     )
-    values["price_overrides"] = [{**PRICE, "machine_type": "g7e.12xlarge", "usd_per_hour": 9}]
+    values["price_overrides"] = [{**PRICE, "machine_type": "a2-ultragpu-1g", "usd_per_hour": 9}]
     assert [found for found in problems(values) if "no known price" in found] == []
 
 
 def test_a_region_without_prices_refuses_system_machines_too():
     values = aws_values()
-    values["cluster"]["region"] = "mx-central-1"
-    lines = [line for line in problems(values) if "(no prices of mx-central-1 are known)" in line]
+    values["cluster"]["region"] = "eu-central-1"
+    lines = [line for line in problems(values) if "(no prices of eu-central-1 are known)" in line]
     assert [line.split(": ")[0] for line in lines] == [
         "cluster.system_nodes.machine_type",
         "node_pools[0].machine_types[0]",
