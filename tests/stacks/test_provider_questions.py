@@ -30,7 +30,9 @@ def questions(source: str) -> Iterator[str]:
             case ast.MatchClass(cls=kind) if ast.unparse(kind).rpartition(".")[2] in KINDS:
                 yield ast.unparse(node)
             case ast.Compare(left, comparators=others):
-                if any(ast.unparse(part).endswith(".provider") for part in (left, *others)):
+                # Two providers beside each other ask whether it changed, not which it is.
+                asked_for = [ast.unparse(part).endswith(".provider") for part in (left, *others)]
+                if any(asked_for) and not all(asked_for):
                     yield ast.unparse(node)
             case ast.Match(subject=ast.Attribute(attr="provider")):
                 yield ast.unparse(node.subject)
@@ -56,6 +58,10 @@ def test_the_providers_are_known():
 )
 def test_a_question_is_found(source: str):
     assert len(list(questions(source))) == 1
+
+
+def test_whether_it_changed_is_no_such_question():
+    assert list(questions("before.cluster.provider != after.cluster.provider")) == []
 
 
 def test_only_clusters_know_karpenter():

@@ -16,6 +16,7 @@ from serving.gateway.flows import BUCKET_READERS, ENGINES, GATEWAYS, STAGING_JOB
 from serving.names import GATEWAY_NAMESPACE, INFERENCE_NAMESPACE
 from stacks import program
 from stacks.load import STACKS, from_file
+from stacks.plan.catalogue import with_prices_stated
 from tests.policies.judging import registered
 from tests.policies.reaching import AddressEnd, Destination, End, PodEnd, reaches
 from tests.recording import Recording, record
@@ -86,7 +87,7 @@ def recording(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     if stack not in ("local", "warm nodes"):
         other = from_file(stack)
         gateway = other.gateway.model_copy(update={"tokens": local.gateway.tokens})
-        local = other.model_copy(update={"cluster": local.cluster, "gateway": gateway})
+        local = with_prices_stated(other).model_copy(update={"cluster": local.cluster, "gateway": gateway})
     return record(lambda: program.export(program.build(local)))
 
 
