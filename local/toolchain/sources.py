@@ -156,12 +156,20 @@ def build(tool: Tool, folder: Path, log: Path, tick: Callable[[], None]) -> None
         ) from error
 
 
+def _go_environment() -> dict[str, str]:
+    """The user's environment, with what decides about the build set here.
+
+    GOWORK off: a go.work somewhere above the checkout would change the pinned versions. GOTOOLCHAIN auto: a
+    module that needs a newer Go than the installed one names it in go.mod, and Go fetches and verifies it.
+    """
+    chosen = {"CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false", "GOWORK": "off", "GOTOOLCHAIN": "auto"}
+    return {**os.environ, **chosen}
+
+
 def _run(command: list[str], folder: Path, log: Path, tick: Callable[[], None]) -> None:
-    # GOWORK off: a go.work somewhere above the checkout would change the pinned versions.
-    environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false", "GOWORK": "off"}
     with log.open("w") as output:
         process = subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT
+            command, cwd=folder, env=_go_environment(), stdout=output, stderr=subprocess.STDOUT
         )
         while True:
             try:
@@ -198,14 +206,16 @@ def _patched_modules(module: GoModule, folder: Path) -> Path:
 
 def _module_folder(module: GoModule, name: str) -> Path:
     # `go mod download` first: `go list -m` alone leaves Dir empty while the module is not in the cache.
-    subprocess.run(
-        ["go", "mod", "download", name], cwd=module.folder, check=True, capture_output=True, text=True
-    )
-    answer = subprocess.run(
-        ["go", "list", "-m", "-f", "{{.Dir}}", name],
+    _go_answer(module, "mod", "download", name)
+    return Path(_go_answer(module, "list", "-m", "-f", "{{.Dir}}", name).strip())
+
+
+def _go_answer(module: GoModule, *arguments: str) -> str:
+    return subprocess.run(
+        ["go", *arguments],
         cwd=module.folder,
+        env=_go_environment(),
         check=True,
         capture_output=True,
         text=True,
-    )
-    return Path(answer.stdout.strip())
+    ).stdout

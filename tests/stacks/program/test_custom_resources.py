@@ -1,7 +1,7 @@
 """What the owners of custom resources write back is what was rendered, so that a refresh finds no change.
 
 An operator that updates a whole object writes what its Go type holds. A field that is marked `omitempty` and
-not a pointer is then gone if it holds false, 0, an empty text or an empty list. KEDA 2.20.2 does so with each
+not a pointer is then gone if it holds false, 0, an empty text or an empty list. KEDA 2.21.0 does so with each
 new ScaledObject (it adds its finalizer); the others patch today, and need not tomorrow.
 """
 
@@ -19,11 +19,11 @@ from tests.stacks.environments import local_values, stack_on
 from tests.stacks.program.renderings import everything, warm_values
 
 POINTERS = {
-    # apis/keda/v1alpha1/scaledobject_types.go of KEDA 2.20.2.
+    # apis/keda/v1alpha1/scaledobject_types.go of KEDA 2.21.0.
     "ScaledObject": {"minReplicaCount", "cooldownPeriod", "initialCooldownPeriod", "failureThreshold"}
     # autoscaling/v2/types.go of k8s.io/api 0.36.2.
     | {"stabilizationWindowSeconds", "tolerance"},
-    # pkg/apis/autoscaling/v1beta1/capacitybuffer.go of Karpenter 1.14.1.
+    # pkg/apis/autoscaling/v1beta1/capacitybuffer.go of Karpenter 1.15.0.
     "CapacityBuffer": {"replicas"},
 }
 """Fields that keep a zero: pointers in their owner's Go type, or without omitempty."""
