@@ -10,7 +10,7 @@ SHELL := /bin/bash
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help toolchain up status startup down env key token plan plan-diff check policy-pack load chaos cases gateway-bench \
+.PHONY: help toolchain up status startup down env key token plan plan-diff check policy-summary policy-pack load chaos cases gateway-bench \
   gateway-cost affinity-bench fuzz test test-unit test-vllm bench cpu-bench lint lock golden openapi schema pin-images \
   test-without-local refresh-prices published-prices
 
@@ -68,6 +68,9 @@ plan-diff: $(VENV)/plan.stamp ## what a change since BASE does to every stack, o
 
 check: $(VENV)/all.stamp ## the policy pack on STACK, without cloud, cluster or CLI
 	@$(BIN)/python -m stacks.commands.policy_check $(STACK)
+
+policy-summary: $(VENV)/all.stamp ## what the policy pack says of every stack, or of STACK, as Markdown
+	@$(BIN)/python -m stacks.commands.policy_summary $(if $(filter file,$(origin STACK)),,"$(STACK)")
 
 # A published pack is installed on its own: with its own environment, and the pins without what the rest needs.
 policy-pack: ## the policy pack as a folder for `pulumi policy publish`: OUT=FOLDER

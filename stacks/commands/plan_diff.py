@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from stacks.commands.base import Base, RevisionError
 from stacks.load import STACKS, from_file
 from stacks.plan import make_plan
 from stacks.plan.difference import Planned, Side, summary, verdict
+from stacks.plan.markdown import code
 from stacks.problems import StackError
 
 ROOT = STACKS.parent
@@ -61,15 +62,11 @@ def stack_names(folder: Path, base: Base) -> list[str]:
     return sorted(here | set(base.stacks()))
 
 
-def _unknown(names: Sequence[str], folder: Path, base: Base) -> Iterator[StackError]:
-    """The error that each name makes which neither side has a file of."""
+def _check_known(names: Sequence[str], folder: Path, base: Base) -> None:
+    """Raises StackError for a name that neither side has a file of."""
     for name in names:
-        if base.stack_file(name) is None:
-            try:
-                from_file(name, folder)
-            except StackError as error:
-                if not (folder / f"Pulumi.{name}.yaml").is_file():
-                    yield error
+        if base.stack_file(name) is None and not (folder / f"Pulumi.{name}.yaml").is_file():
+            from_file(name, folder)
 
 
 def main(arguments: list[str], today: date, root: Path = ROOT) -> int:
@@ -81,14 +78,12 @@ def main(arguments: list[str], today: date, root: Path = ROOT) -> int:
     folder = root / "stacks"
     try:
         base = Base.at(root, options.base)
-    except RevisionError as error:
-        print(error, file=sys.stderr)
+        names = options.stacks or stack_names(folder, base)
+        _check_known(names, folder, base)
+    except (RevisionError, StackError) as error:
+        # On the page, too: who reads a summary does not see the log.
+        print(f"**Nothing was compared**: {code(error)}")
         return 1
-    unknown = list(_unknown(options.stacks, folder, base))
-    if unknown:
-        print("\n".join(map(str, unknown)), file=sys.stderr)
-        return 1
-    names: list[str] = options.stacks or stack_names(folder, base)
     verdicts = [verdict(name, *_both(name, folder, base), today) for name in names]
     print(summary(verdicts, options.base, list(base.notes())), end="")
     return 1 if any(one.failed for one in verdicts) else 0

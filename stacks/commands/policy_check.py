@@ -101,25 +101,29 @@ class Verdict:
                     finding.rule, finding.level, finding.message, self.rules[finding.rule].remediation
                 )
             console.print(table)
-        for rule, entry in self.configuration.items():
-            for waiver in entry.settings.get("waivers", []):
-                console.print(
-                    f"Waived: {rule} for {waiver.get('resource')} until {waiver.get('expires')}: "
-                    f"{waiver.get('reason')}",
-                    highlight=False,
-                )
-        for row, waiver in _unresolved():
-            console.print(
-                f"Waived: SUP-001 for {row.reference} until {waiver.expires}, but for no cloud: "
-                f"{waiver.reason}",
-                highlight=False,
-            )
+        for line in waivers(self):
+            console.print(f"Waived: {line}", highlight=False, markup=False)
         mandatory = sum(finding.level == "mandatory" for finding in self.findings)
         console.print(
             f"{self.stack}: {len(self.rules)} rules, {self.resources} resources, {mandatory} mandatory and "
             f"{len(self.findings) - mandatory} advisory findings.",
             highlight=False,
         )
+
+
+def waivers(verdict: Verdict) -> list[str]:
+    """What was waived for how long and why, in lines: by the stack's file, and images without a digest."""
+    return [
+        *(
+            f"{rule} for {waiver.get('resource')} until {waiver.get('expires')}: {waiver.get('reason')}"
+            for rule, entry in verdict.configuration.items()
+            for waiver in entry.settings.get("waivers", [])
+        ),
+        *(
+            f"SUP-001 for {row.reference} until {waiver.expires}, but for no cloud: {waiver.reason}"
+            for row, waiver in _unresolved()
+        ),
+    ]
 
 
 def _unresolved() -> list[tuple[Image, Unresolved]]:

@@ -66,8 +66,13 @@ def summary(verdicts: Sequence[Verdict], base: str, notes: Sequence[str]) -> str
     parts = [bullets(lines), *notes]
     parts += [f"#### {code(verdict.stack)}\n\n{verdict.details}" for verdict in changed if verdict.details]
     reading = " Three figures are minimum / expected / maximum." if changed else ""
-    parts.append(f"Compared with {code(base)}; both sides are planned by this checkout.{reading}")
+    parts.append(f"Compared with {code(_short(base))}; both sides are planned by this checkout.{reading}")
     return "\n\n".join(parts) + "\n"
+
+
+def _short(revision: str) -> str:
+    """A commit by its first twelve digits, as git shows it; a branch as it is."""
+    return revision[:12] if re.fullmatch(r"[0-9a-f]{40}", revision) else revision
 
 
 def verdict(name: str, before: Side, after: Side, today: date) -> Verdict:

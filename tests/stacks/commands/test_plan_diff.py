@@ -137,7 +137,7 @@ def test_a_deleted_stack_file(root: Path, capsys: pytest.CaptureFixture[str]):
 
 def test_a_name_that_neither_side_has(root: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["prd"], TODAY, root) == 1
-    assert 'no stack "prd": did you mean prod?' in capsys.readouterr().err
+    assert 'no stack "prd": did you mean prod?' in capsys.readouterr().out
 
 
 def test_without_a_name_all_stacks_are_compared_worst_first(root: Path, capsys: pytest.CaptureFixture[str]):
@@ -228,4 +228,6 @@ def test_an_unknown_revision_says_what_to_do(root: Path, capsys: pytest.CaptureF
     with pytest.raises(RevisionError, match='git knows no revision "nowhere"'):
         Base.at(root, "nowhere")
     assert main(["prod", "--base", "nowhere"], TODAY, root) == 1
-    assert "git fetch origin nowhere" in capsys.readouterr().err
+    text = capsys.readouterr().out
+    assert text.startswith('**Nothing was compared**: `git knows no revision "nowhere": fetch it')
+    assert "git fetch origin nowhere" in text
