@@ -12,7 +12,7 @@ from typing import Literal, TypeVar
 from stacks.config import Model, Stack
 from stacks.plan.change import Change
 from stacks.plan.field_changes import field_changes
-from stacks.plan.figure_changes import MODEL_FIGURES, POOL_FIGURES, Figure, figure_changes
+from stacks.plan.figure_changes import AMOUNT_FIGURES, MODEL_FIGURES, POOL_FIGURES, Figure, figure_changes
 from stacks.plan.figures import ModelPlan, Plan, PoolPlan
 from stacks.plan.judgement import refusals, warnings
 from stacks.plan.markdown import bullets, code, table
@@ -36,6 +36,8 @@ Kind = Literal["broken", "refused", "loss", "change", "new", "deleted", "unchang
 
 ORDER: tuple[Kind, ...] = ("broken", "refused", "loss", "change", "new", "deleted", "unchanged")
 """What a reviewer must see comes first."""
+
+FIGURES = {figure.what for known in (MODEL_FIGURES, POOL_FIGURES, AMOUNT_FIGURES) for figure in known}
 
 LOSSES_IN_VERDICT = 4
 """What still fits three lines of a summary."""
@@ -284,7 +286,7 @@ def _changes(title: str, changes: Sequence[Change]) -> list[str]:
 
 def _what(text: str) -> str:
     """Names of figures are ours; paths of fields may hold keys that the file chooses."""
-    return text if re.fullmatch(r"[a-zA-Z $/,-]+", text) else code(text)
+    return text if text in FIGURES else code(text)
 
 
 def _value(text: str) -> str:
