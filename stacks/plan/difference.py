@@ -39,7 +39,7 @@ ORDER: tuple[Kind, ...] = ("broken", "refused", "loss", "change", "new", "delete
 
 FIGURES = {figure.what for known in (MODEL_FIGURES, POOL_FIGURES, AMOUNT_FIGURES) for figure in known}
 
-LOSSES_IN_VERDICT = 4
+SAID_IN_VERDICT = 4
 """What still fits three lines of a summary."""
 
 
@@ -134,7 +134,8 @@ def _compared(name: str, before: Planned, after: Planned, today: date) -> Verdic
     fields = field_changes(before.stack, after.stack, renamed)
     computed = figure_changes(before.plan, after.plan, renamed)
     lost, others = _coming_and_going(before, after, renamed)
-    old_warnings, new_warnings = warnings(before.plan, today), warnings(after.plan, today)
+    old_warnings = [_under_new_name(warning, renamed) for warning in warnings(before.plan, today)]
+    new_warnings = warnings(after.plan, today)
     problems = refusals(after.plan)
     losses = [*lost, *_losses([*fields, *computed])]
     is_changed = bool(fields or computed or losses or others or old_warnings != new_warnings)
@@ -148,13 +149,12 @@ def _compared(name: str, before: Planned, after: Planned, today: date) -> Verdic
         *_warnings(old_warnings, new_warnings),
     ]
     money = _money(before.plan, after.plan)
-    line = f"**{code(name)}: {money}**{_listed(losses)}"
+    listed = _listed([*losses, *others, *_other_weights(fields), *_count(old_warnings, new_warnings)])
+    line = f"**{code(name)}: {money}**{listed}"
     kind: Kind = "loss" if losses else "change"
     if problems:
         known = refusals(before.plan)
-        line = (
-            _refused(name, problems[0], known) + f"; {money if is_changed else 'unchanged'}{_listed(losses)}"
-        )
+        line = _refused(name, problems[0], known) + f"; {money if is_changed else 'unchanged'}{listed}"
         kind = "refused"
     return Verdict(name, kind, line, "\n\n".join(parts))
 
@@ -174,12 +174,35 @@ def _money(before: Plan, after: Plan) -> str:
     return f"{change} $/month{limit}"
 
 
-def _listed(losses: Sequence[str]) -> str:
-    """Losses behind a verdict, the first few in full."""
-    shown = list(losses[:LOSSES_IN_VERDICT])
-    if len(losses) > len(shown):
-        shown.append(f"{len(losses) - len(shown)} more losses")
-    return "".join(f"; {loss}" for loss in shown)
+def _listed(said: Sequence[str]) -> str:
+    """What stands behind a verdict, the first few in full."""
+    shown = list(said[:SAID_IN_VERDICT])
+    if len(said) > len(shown):
+        shown.append(f"{len(said) - len(shown)} more, below")
+    return "".join(f"; {part}" for part in shown)
+
+
+OTHER_WEIGHTS = ("model", "revision", "canary.revision", "quantization", "engine", "weights")
+"""Fields by which the same name answers differently, without being a loss in any figure."""
+
+
+def _other_weights(fields: Sequence[Change]) -> list[str]:
+    return [
+        f"{code(change.subject)} has another {change.what}"
+        for change in fields
+        if change.what in OTHER_WEIGHTS and "-" not in (change.before, change.after)
+    ]
+
+
+def _under_new_name(warning: str, renamed: Mapping[str, str]) -> str:
+    """The warning with the new name of the model that it begins with."""
+    subject, colon, rest = warning.partition(":")
+    return f"{renamed.get(subject, subject)}{colon}{rest}"
+
+
+def _count(before: Sequence[str], after: Sequence[str]) -> list[str]:
+    new = sum(warning not in before for warning in after)
+    return [f"{new} new warning{'s' if new > 1 else ''}"] if new else []
 
 
 def _losses(changes: Sequence[Change]) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from sizing.cost import Span
-from stacks.plan.change import Change, Judged, less_is_cheaper, less_is_gain, more_is_gain, neutral
+from stacks.plan.change import Change, Judged, less_is_cheaper, more_is_gain, neutral
 from stacks.plan.figures import ModelPlan, Plan, PoolPlan
 from stacks.plan.text import placement, triple
 
@@ -27,6 +27,11 @@ class Figure(Generic[Entry]):
 def _nothing(entry: object) -> object:
     del entry
     return None
+
+
+def _not_spot(pool: PoolPlan) -> int:
+    """Machines that are not taken away at short notice: the rest of max_nodes may be."""
+    return sum(nodes for kind, nodes in pool.max_nodes_by_capacity.items() if kind != "spot")
 
 
 MODEL_FIGURES: Sequence[Figure[ModelPlan]] = (
@@ -98,10 +103,10 @@ MODEL_FIGURES: Sequence[Figure[ModelPlan]] = (
 POOL_FIGURES: Sequence[Figure[PoolPlan]] = (
     Figure("machine", lambda pool: pool.machine, _nothing, neutral),
     Figure(
-        "machines that may be spot",
-        lambda pool: f"{pool.max_nodes_by_capacity.get('spot', 0)}",
-        lambda pool: pool.max_nodes_by_capacity.get("spot", 0),
-        less_is_gain,
+        "machines at most that are not spot",
+        lambda pool: f"{_not_spot(pool)}",
+        lambda pool: _not_spot(pool),
+        more_is_gain,
     ),
     Figure("machines", lambda pool: triple(pool.machines), _nothing, neutral),
     Figure(

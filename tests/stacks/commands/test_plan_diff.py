@@ -231,3 +231,30 @@ def test_an_unknown_revision_says_what_to_do(root: Path, capsys: pytest.CaptureF
     text = capsys.readouterr().out
     assert text.startswith('**Nothing was compared**: `git knows no revision "nowhere": fetch it')
     assert "git fetch origin nowhere" in text
+
+
+def test_other_weights_under_the_same_name_are_in_the_verdict(root: Path, capsys: pytest.CaptureFixture[str]):
+    write(root, merged(aws_values(), {"models.0.revision": "f" * 40}))
+    assert first_line(difference(root, capsys)) == "- **`prod`: ±0 $/month**; `chat` has another revision"
+
+
+def test_a_new_model_and_new_warnings_are_in_the_verdict(root: Path, capsys: pytest.CaptureFixture[str]):
+    budget = {"monthly_usd": 100, "if_maximum_exceeds": "warn"}
+    values = aws_values()
+    values["node_pools"][0]["max_nodes"] = 20
+    values["models"].append({**values["models"][0], "name": "more"})
+    write(root, {**values, "budget": budget})
+    text = difference(root, capsys)
+    # The bill is above 100 $/month under expected load, and at most.
+    assert first_line(text).endswith("; `more` is new; 2 new warnings")
+    assert "| new model | `more` |" in text
+
+
+def test_a_warning_of_a_renamed_model_is_the_same_warning(root: Path, capsys: pytest.CaptureFixture[str]):
+    spot = {"node_pools.1.capacity": ["on-demand", "spot"], "models.1.drain_seconds": 300}
+    write(root, merged(aws_values(), spot))
+    commit(root)
+    write(root, merged(aws_values(), {**spot, "models.1.name": "assistant"}))
+    text = difference(root, capsys)
+    assert "New warning" not in text
+    assert "No longer" not in text

@@ -57,10 +57,17 @@ def test_a_model_is_compared_with_what_it_was_called(plan: Plan):
     assert figure_changes(plan, after, {}) == []
 
 
-def test_more_machines_that_may_be_spot_are_a_loss(plan: Plan):
+def test_fewer_machines_that_are_not_spot_are_a_loss(plan: Plan):
     pool, *others = plan.pools
     before = replace(plan, pools=(replace(pool, max_nodes_by_capacity={"on-demand": 6}), *others))
     after = replace(plan, pools=(replace(pool, max_nodes_by_capacity={"on-demand": 3, "spot": 3}), *others))
     assert figure_changes(before, after, {}) == [
-        Change("pool l4", "machines that may be spot", "0", "3", "loss")
+        Change("pool l4", "machines at most that are not spot", "6", "3", "loss")
     ]
+
+
+def test_a_larger_pool_whose_share_of_spot_grows_loses_nothing(plan: Plan):
+    pool, *others = plan.pools
+    before = replace(plan, pools=(replace(pool, max_nodes_by_capacity={"on-demand": 3, "spot": 3}), *others))
+    after = replace(plan, pools=(replace(pool, max_nodes_by_capacity={"on-demand": 3, "spot": 4}), *others))
+    assert figure_changes(before, after, {}) == []
