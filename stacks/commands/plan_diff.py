@@ -17,7 +17,8 @@ from pathlib import Path
 from stacks.commands.base import Base, RevisionError
 from stacks.load import STACKS, from_file
 from stacks.plan import make_plan
-from stacks.plan.difference import Planned, Side, summary, verdict
+from stacks.plan.coming_and_going import Planned
+from stacks.plan.difference import Side, summary, verdict
 from stacks.plan.markdown import code
 from stacks.problems import StackError
 

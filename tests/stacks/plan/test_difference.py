@@ -13,7 +13,8 @@ from markdown_it import MarkdownIt
 from sizing.cost import Span
 from stacks.load import parse
 from stacks.plan import make_plan
-from stacks.plan.difference import Planned, Side, Verdict, summary, verdict
+from stacks.plan.coming_and_going import Planned
+from stacks.plan.difference import Side, Verdict, summary, verdict
 from stacks.problems import Problem, StackError
 from tests.stacks.environments import local_values, merged
 
