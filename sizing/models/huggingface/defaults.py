@@ -122,8 +122,8 @@ def tower_with_defaults(vision: Fields, outer_type: str) -> Fields:
     """The fields of a vision tower as transformers reads them in a multimodal model of `outer_type`."""
     named = vision.text("model_type")
     outer = DEFAULTS.multimodal.get(outer_type)
-    # Files of Qwen3.5 repeat the type of the whole model there.
-    if outer is not None and (named is None or named == outer_type):
+    # Files of Qwen3.5 repeat the type of the whole model there, those of Kimi-K2.5 in NVFP4 have none.
+    if outer is not None and named in (None, "", outer_type):
         named = outer.vision
     filled = {} if named is None else DEFAULTS.vision.get(named, {})
     return Fields(vision.place, {**filled, **vision.values, "model_type": named})

@@ -24,9 +24,9 @@ from sizing.models.huggingface.families import FAMILIES, TEXT_MODELS
 
 OUTPUT = Path(__file__).parent / "data" / "defaults.json"
 
-CLASSES = {"kimi_k2": "deepseek_v3"}
-"""Model types that transformers has no class of, and the type whose class vLLM 0.32 reads them with
-(`_CONFIG_REGISTRY` of vllm/transformers_utils/config.py)."""
+CLASSES = {"kimi_k2": "deepseek_v3", "mimo": "qwen2"}
+"""Model types that transformers has no class of, and the type whose class they are read with: by vLLM 0.32
+(`_CONFIG_REGISTRY` of vllm/transformers_utils/config.py) and as a subclass in MiMo's own repository."""
 
 OTHER_NAMES = {
     "deepseek_v32": {"num_experts": "n_routed_experts"},

@@ -22,6 +22,7 @@ from sizing.models.huggingface.feed_forward import (
     has_experts,
 )
 from sizing.models.huggingface.fields import ConfigError, Fields
+from sizing.models.huggingface.heads import head
 from sizing.models.huggingface.layer_inputs import layer_input, layer_inputs
 from sizing.models.huggingface.linear_layers import (
     Build,
@@ -41,12 +42,25 @@ LARGEST_FILE_BYTES = 4_000_000
 
 
 def read_config(path: Path) -> Mapping[str, object]:
-    """The object in the file at `path`. Raises ConfigError if it cannot be read or holds no JSON object."""
+    """The object in the file at `path`, or in config.json of the folder there. Raises ConfigError if it
+    cannot be read or holds no JSON object.
+
+    Old ModelOpt checkpoints say how they are quantised in a file beside it, which vLLM reads as well
+    (`get_config` of vllm/transformers_utils/config.py).
+    """
+    if path.is_dir():
+        path = path / "config.json"
+    config = _read_object(path)
+    beside = path.parent / "hf_quant_config.json"
+    if config.get("quantization_config") is not None or path.name != "config.json" or not beside.is_file():
+        return config
+    return {**config, "quantization_config": {"quant_method": "modelopt", **_read_object(beside)}}
+
+
+def _read_object(path: Path) -> Mapping[str, object]:
     try:
-        if path.is_dir():
-            path = path / "config.json"
         if path.stat().st_size > LARGEST_FILE_BYTES:
-            raise ConfigError(f"{path}: over {LARGEST_FILE_BYTES} bytes, that is no config.json")
+            raise ConfigError(f"{path}: over {LARGEST_FILE_BYTES} bytes, that is no {path.name}")
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"{path}: there is no such file") from None
@@ -119,8 +133,9 @@ def _layers(text: Fields, family: Family, build: Build) -> tuple[Layer, ...]:
 def _outer(whole: Fields, text: Fields, family: Family, hidden: int) -> tuple[Weight, ...]:
     vocabulary = text.integer("vocab_size")
     weights = [Weight("embedding", vocabulary * hidden), Weight("norm", hidden, ways=1)]
-    if not text.flag("tie_word_embeddings", family.tied):
-        weights.append(Weight("output", vocabulary * hidden))
+    above = head(whole, text, text.flag("tie_word_embeddings", False))
+    if above is not None:
+        weights.append(above)
     weights += layer_inputs(text)
     vision = _tower(whole)
     if vision is not None:

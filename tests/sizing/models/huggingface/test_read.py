@@ -132,6 +132,18 @@ def test_files_that_are_no_config(tmp_path: Path, content: str, says: str):
         read_config(path)
 
 
+def test_an_old_modelopt_checkpoint_says_its_precision_in_a_file_beside(tmp_path: Path):
+    (tmp_path / "config.json").write_text(json.dumps(PLAIN))
+    assert load_model(str(tmp_path)).checkpoint == "bf16"
+    beside = {
+        "producer": {"name": "modelopt"},
+        "quantization": {"quant_algo": "NVFP4", "exclude_modules": ["lm_head"]},
+    }
+    (tmp_path / "hf_quant_config.json").write_text(json.dumps(beside))
+    assert load_model(str(tmp_path)).checkpoint == "nvfp4"
+    assert load_model(str(tmp_path / "config.json")).checkpoint == "nvfp4"
+
+
 def test_paths_and_folders(tmp_path: Path):
     (tmp_path / "config.json").write_text(json.dumps(PLAIN))
     assert is_config_path(str(tmp_path))
