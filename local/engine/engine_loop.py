@@ -177,7 +177,9 @@ class EngineLoop:
             step = self.scheduler.schedule()
             for sequence in step.admitted:
                 self._choices[sequence][1].scheduled = self._now
-            end = self._now + self.engine.timing.seconds(step.computed_tokens, step.context_tokens)
+            end = self._now + self.engine.timing.seconds(
+                step.computed_tokens, step.context_tokens, len(step.work)
+            )
             await self._let_pass(end)
             self._now = end
             self._apply(step)

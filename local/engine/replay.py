@@ -60,7 +60,7 @@ def replay(load: Load, limits: Limits, timing: StepTime) -> Latency:
         scheduler.add(sequence)
     while scheduler.has_work:
         step = scheduler.schedule()
-        clock += timing.seconds(step.computed_tokens, step.context_tokens)
+        clock += timing.seconds(step.computed_tokens, step.context_tokens, len(step.work))
         steps += 1
         result = scheduler.complete(step)
         for sequence in result.advanced:

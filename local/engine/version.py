@@ -19,6 +19,8 @@ def emulator_facts(engine: Engine) -> dict[str, object]:
             "per_step": round(timing.alpha_ms, 4),
             "per_computed_token": round(timing.beta_ms, 6),
             "per_context_token": round(timing.gamma_ms, 8),
+            "per_sequence": round(timing.sequence_ms, 6),
+            "all_experts": round(timing.experts_ms, 4),
         },
         "accelerator": engine.accelerator.name,
         "tensor_parallel": engine.tensor_parallel,

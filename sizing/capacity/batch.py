@@ -4,10 +4,11 @@ Every number follows from the step time (sizing/capacity/timing.py: alpha, beta,
 that the model is planned for, and its service level. One request of I prompt and O output tokens adds to a
 step
 
-    S = beta x (I + O) / (O + 1) + gamma x (I + O / 2)        milliseconds
+    S = beta x (I + O) / (O + 1) + gamma x (I + O / 2) + sequence        milliseconds
 
 because it is computed in O + 1 steps and its context is I + O / 2 tokens on average. A batch of B takes
-alpha + B x S per step, which is the mean time between two tokens. This is the queue model of llm-d's workload
+alpha + experts x (1 - (1 - k / E) ^ B) + B x S per step, which is the mean time between two tokens
+(sizing/capacity/steps.py). Without experts and sequence this is the queue model of llm-d's workload
 variant autoscaler; its constants are fitted to measurements where they exist and estimated elsewhere.
 Models that answer in one piece, without tokens, are in sizing/capacity/pooling.py.
 """
@@ -17,8 +18,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import floor
 
-from sizing.capacity.limits import default_step_tokens
-from sizing.capacity.steps import ROOM_ABOVE_BATCH, batch_at, step_seconds, step_share_ms
+from sizing.capacity.limits import default_running, default_step_tokens
+from sizing.capacity.steps import ROOM_ABOVE_BATCH, batch_at, batch_of_share, step_seconds
 from sizing.capacity.timing import Basis, StepTime, step_time
 from sizing.fit.adapters import AdapterSlots
 from sizing.fit.concurrency import pool_of
@@ -125,17 +126,25 @@ def replica_capacity(
         model, accelerator, precision, tensor_parallel, gpu_memory_utilization, tokens, adapters
     )
     batch = max(1.0, min(latency_batch, in_memory))
-    slots = max(1, floor(ROOM_ABOVE_BATCH * batch)) if max_num_seqs is None else max_num_seqs
+    # No more than the engine's own default: nothing larger was measured, and its memory is known up to there.
+    slots = min(default_running(accelerator), max(1, floor(ROOM_ABOVE_BATCH * batch)))
+    if max_num_seqs is not None:
+        slots = max_num_seqs
     computed = min(batch, slots)
     return ReplicaCapacity(
         latency_batch=latency_batch,
         memory_batch=in_memory,
         max_num_seqs=slots,
-        target_batch=batch_at_share(timing, computed, requests),
+        target_batch=batch_of_share(timing, computed, requests, TARGET_UTILIZATION),
         first_tokens=min(slots, first_tokens(timing, step_tokens, requests)),
         requests_per_second=computed / (requests.output_tokens * step_seconds(timing, computed, requests)),
         lowest_itl_seconds=step_seconds(timing, 1, requests),
-        lowest_ttft_seconds=(timing.request_ms + timing.alpha_ms + timing.beta_ms * requests.prompt_tokens)
+        lowest_ttft_seconds=(
+            timing.request_ms
+            + timing.read_ms(requests.prompt_tokens)
+            + timing.prompt_token_ms * requests.prompt_tokens
+            + timing.sequence_ms
+        )
         / 1000,
         basis=timing.basis,
         source=timing.source,
@@ -148,17 +157,6 @@ def requests_in_memory(chosen: Setting, tokens: int) -> float:
     return min(pool.concurrency(tokens) for pool in pools)
 
 
-def batch_at_share(timing: StepTime, batch: float, requests: Requests) -> float:
-    """The batch at TARGET_UTILIZATION of the request rate that `batch` gives.
-
-    The rate of a batch b is b / (O x (alpha + b S)). Steps get shorter with a smaller batch, so 80 % of the
-    rate takes less than 80 % of the batch: solving rate(b) = u x rate(B) gives
-    b = u B alpha / (alpha + (1 - u) B S). 0.45 to 0.75 of B for the shipped hardware.
-    """
-    reached = TARGET_UTILIZATION * batch * timing.alpha_ms
-    return reached / (timing.alpha_ms + (1 - TARGET_UTILIZATION) * batch * step_share_ms(timing, requests))
-
-
 def first_tokens(timing: StepTime, step_tokens: int, requests: Requests) -> float:
     """Requests that a replica with free slots prefills within the objective for the first token.
 
@@ -167,5 +165,5 @@ def first_tokens(timing: StepTime, step_tokens: int, requests: Requests) -> floa
     """
     budget_ms = requests.ttft_seconds * 1000 - timing.request_ms
     prompts_per_step = step_tokens / requests.prompt_tokens
-    full_step_ms = timing.alpha_ms + timing.beta_ms * step_tokens
+    full_step_ms = timing.full_read_ms + timing.prompt_token_ms * step_tokens
     return budget_ms / full_step_ms * prompts_per_step

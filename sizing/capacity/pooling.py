@@ -64,7 +64,7 @@ def answering_capacity(
     each_ms = (timing.beta_ms + timing.gamma_ms) * calls.prompt_tokens
     budget_ms = calls.answer_seconds * 1000 - timing.request_ms
     # Two steps within the promise: the one that runs when an input arrives, and its own.
-    latency_batch = min((budget_ms / 2 - timing.alpha_ms) / each_ms, step_tokens / calls.prompt_tokens)
+    latency_batch = min((budget_ms / 2 - timing.full_read_ms) / each_ms, step_tokens / calls.prompt_tokens)
     in_memory = memory_batch(
         model, accelerator, precision, tensor_parallel, gpu_memory_utilization, calls.prompt_tokens
     )
@@ -76,8 +76,8 @@ def answering_capacity(
         # largest batch is built for.
         max_num_seqs = min(default_running(accelerator), ceil(ROOM_ABOVE_BATCH * batch) + 1)
     batch = min(batch, max_num_seqs)
-    step_ms = timing.alpha_ms + batch * each_ms
-    alone_ms = timing.alpha_ms * ceil(max(calls.inputs / batch, 1)) + calls.inputs * each_ms
+    step_ms = timing.full_read_ms + batch * each_ms
+    alone_ms = timing.full_read_ms * ceil(max(calls.inputs / batch, 1)) + calls.inputs * each_ms
     service_ms = step_ms / batch * calls.inputs
     kept = utilization(budget_ms - alone_ms - step_ms, service_ms, calls.objective)
     return ReplicaCapacity(

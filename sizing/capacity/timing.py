@@ -1,16 +1,18 @@
 """How long one step takes on the GPU: measured where there are measurements, a roofline where there are none.
 
-    step = alpha + beta x (tokens computed in the step) + gamma x (tokens of KV cache that its attention
-    reads)
+    step = alpha + experts x (1 - (1 - k / E) ^ tokens) + beta x tokens + gamma x (tokens of KV cache that its
+    attention reads) + sequence x (sequences in the step)        tokens: those computed in the step
 
-alpha is reading the weights and launching the layers, beta the arithmetic and the exchange between GPUs per
-token, gamma reading one token's keys and values. The form is that of queue models fitted to vLLM (llm-d's
-workload variant autoscaler); the numbers are in data/timing.yaml, written by local/engine/calibration.
+alpha is reading the weights that every step reads and launching the layers; experts is reading all routed
+experts, of which a step reads those that its tokens are sent to: k of E for one token, nearly all for many.
+beta is the arithmetic and the exchange between GPUs per token, gamma reading one token's keys and values,
+sequence what the host does for each request in a step. Without the last two terms in brackets it is the form
+of queue models fitted to vLLM (llm-d's workload variant autoscaler); the numbers are in data/timing.yaml,
+written by local/engine/calibration.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -26,6 +28,9 @@ from sizing.tables import read_data, read_table
 
 DATA = Path(__file__).parent / "data"
 
+BLACKWELL = 10.0
+"""Lowest compute capability with tensor cores for 4-bit floats."""
+
 Basis = Literal["measured", "estimated"]
 
 
@@ -33,8 +38,11 @@ Basis = Literal["measured", "estimated"]
 class StepTime:
     """Constants of the step time, and where they come from.
 
-    alpha_ms per step, beta_ms per computed token, gamma_ms per token of context; request_ms once per request,
-    before it is queued (parsing, tokenizing, handing over between processes); source is for people.
+    alpha_ms per step, beta_ms per computed token, gamma_ms per token of context, sequence_ms per sequence;
+    request_ms once per request, before it is queued (parsing, tokenizing, handing over between processes);
+    experts_ms for a step that reads every routed expert, of which one token leaves the share `unread` unread:
+    0 and 0 for a dense model. prompt_ms: estimated arithmetic of one prompt token, where beta is fitted.
+    source is for people.
     """
 
     alpha_ms: float
@@ -43,9 +51,36 @@ class StepTime:
     basis: Basis
     source: str
     request_ms: float = 0.0
+    sequence_ms: float = 0.0
+    experts_ms: float = 0.0
+    unread: float = 0.0
+    prompt_ms: float = 0.0
 
-    def seconds(self, computed_tokens: int, context_tokens: int) -> float:
-        return (self.alpha_ms + self.beta_ms * computed_tokens + self.gamma_ms * context_tokens) / 1000
+    @property
+    def prompt_token_ms(self) -> float:
+        """One token of a prompt that is computed at once: the arithmetic is the least that it takes.
+
+        Where all requests of a measurement run in step, its times per token hold no prompts, and a fitted
+        beta is too small for them.
+        """
+        return max(self.beta_ms, self.prompt_ms)
+
+    @property
+    def full_read_ms(self) -> float:
+        """A step's weights where it computes so many tokens that all of them are read."""
+        return self.alpha_ms + self.experts_ms
+
+    def read_ms(self, tokens: float) -> float:
+        """A step's weights, and what it takes whatever it computes."""
+        return self.alpha_ms + self.experts_ms * (1 - self.unread**tokens)
+
+    def seconds(self, computed_tokens: int, context_tokens: int, sequences: int) -> float:
+        return (
+            self.read_ms(computed_tokens)
+            + self.beta_ms * computed_tokens
+            + self.gamma_ms * context_tokens
+            + self.sequence_ms * sequences
+        ) / 1000
 
 
 @dataclass(frozen=True)
@@ -53,7 +88,7 @@ class MeasuredTiming:
     """A row of data/timing.yaml: constants fitted to measurements.
 
     points: how many measurements. *_error: mean of |predicted - measured| / measured; held_out is for
-    concurrencies that the fit did not see, ttft_error for the emulator's scheduler run on these constants.
+    concurrencies that the fit did not see, None where there is one concurrency only.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -66,11 +101,11 @@ class MeasuredTiming:
     alpha_ms: float
     beta_ms: float
     gamma_ms: float
-    request_ms: float
+    sequence_ms: float
+    experts_ms: float
     points: int
     tpot_error: float
-    tpot_error_held_out: float
-    ttft_error: float
+    tpot_error_held_out: float | None
     source: str
 
 
@@ -78,18 +113,21 @@ class MeasuredTiming:
 class Roofline:
     """data/roofline.yaml: how much of the hardware's peak the measured rows reach.
 
-    weight_read_efficiency: share of memory bandwidth when reading weights; layer_overhead_ms: launching one
-    layer. compute_efficiency: share of dense tensor throughput; kv_read_efficiency: share of bandwidth
-    reading the cache. link_gb_per_s: one way between two GPUs, by accelerator, or by interconnect where it is
-    not named. *_error: of the time per output token estimated for a kind of GPU that is not among the rows,
-    for dense models and for mixtures of experts.
-    request_ms: median over the measured rows.
+    weight_read_efficiency: share of memory bandwidth when reading weights, experts_read_efficiency: when
+    reading routed experts; layer_overhead_ms: launching one layer. sequence_ms: of the host, per sequence and
+    step. compute_efficiency: share of dense tensor throughput; kv_read_efficiency: share of bandwidth reading
+    the cache. link_gb_per_s: one way between two GPUs, by accelerator, or by interconnect where it is not
+    named. *_error: of the time per output token estimated for a kind of GPU that is not among the rows,
+    median over configurations, for dense models and for mixtures of experts.
+    request_ms: median part of the measured times to first token that no step explains.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     weight_read_efficiency: float
+    experts_read_efficiency: float
     layer_overhead_ms: float
+    sequence_ms: float
     compute_efficiency: float
     kv_read_efficiency: float
     dense_error: float
@@ -131,17 +169,42 @@ def step_time(model: Model, accelerator: Accelerator, precision: str, tensor_par
             and row.tensor_parallel == tensor_parallel
             and same_architecture(MODELS[row.model], model)
         ):
-            source = f"{row.source}; TPOT error {row.tpot_error_held_out:.0%} at an unseen concurrency"
-            return StepTime(row.alpha_ms, row.beta_ms, row.gamma_ms, "measured", source, row.request_ms)
+            estimated = roofline_time(fitted_roofline(), model, accelerator, precision, tensor_parallel)
+            return StepTime(
+                row.alpha_ms,
+                row.beta_ms,
+                row.gamma_ms,
+                "measured",
+                f"{row.source}; {_stated_error(row)}",
+                estimated.request_ms,
+                row.sequence_ms,
+                row.experts_ms,
+                estimated.unread,
+                estimated.beta_ms,
+            )
     return roofline_time(fitted_roofline(), model, accelerator, precision, tensor_parallel)
 
 
+def _stated_error(row: MeasuredTiming) -> str:
+    if row.tpot_error_held_out is None:
+        return f"TPOT error {row.tpot_error:.0%} at the one concurrency measured"
+    return f"TPOT error {row.tpot_error_held_out:.0%} at an unseen concurrency"
+
+
+def unread_share(model: Model) -> float:
+    """Share of the routed experts that a step of one token does not read: 1 - k / E; 0 without experts."""
+    experts = model.architecture.experts
+    return 0.0 if experts == 0 else 1 - model.architecture.experts_per_token / experts
+
+
 def compute_tflops(accelerator: Accelerator, precision: str) -> float:
-    """Dense throughput that weights of this precision run at. 4-bit weights are expanded to 16 bits.
+    """Dense throughput that weights of this precision run at. 4-bit weights are expanded to 16 bits, but for
+    NVFP4 on Blackwell, whose tensor cores take it at no less than the rate of fp8.
 
     T4 has no bf16 units; its fp16 throughput (65 TFLOPS, data sheet) stands in.
     """
-    if precision == "fp8" and accelerator.fp8_tflops is not None:
+    takes_fp4 = float(accelerator.compute_capability) >= BLACKWELL
+    if accelerator.fp8_tflops is not None and (precision == "fp8" or (precision == "nvfp4" and takes_fp4)):
         return accelerator.fp8_tflops
     return 65.0 if accelerator.bf16_tflops is None else accelerator.bf16_tflops
 
@@ -152,21 +215,38 @@ def link_bandwidth(roofline: Roofline, accelerator: Accelerator) -> float:
     return by_name.get(accelerator.name, by_name[accelerator.interconnect])
 
 
+def routed_billion(model: Model) -> float:
+    """Parameters of all routed experts, billions; 0 for a dense model.
+
+    A token uses k of E of them, and everything else: total - active = routed x (1 - k / E).
+    """
+    unread = unread_share(model)
+    if unread == 0:
+        return 0.0
+    return (model.parameters_billion - model.active_parameters_billion) / unread
+
+
+def shared_bytes_per_value(precision: str) -> float:
+    """Weights beside the routed experts: mxfp4 is a precision of experts, and the rest stays in 16 bits."""
+    return 2.0 if precision == "mxfp4" else BYTES_PER_VALUE[precision]
+
+
 def roofline_time(
     roofline: Roofline, model: Model, accelerator: Accelerator, precision: str, tensor_parallel: int
 ) -> StepTime:
     """Estimated constants.
 
-    alpha: weights of one GPU over bandwidth, plus a fixed time per layer. Of a mixture of experts, a step
-    reads between the active weights (one sequence) and all of them (many); their geometric mean stands for
-    it. beta: 2 floating point operations per active parameter over throughput, plus two all-reduces per layer
-    of the hidden state in 16 bits, each moving 2 (n-1)/n of it. gamma: keys and values of one token of one
-    GPU over bandwidth.
+    alpha: weights of one GPU without routed experts over bandwidth, plus a fixed time per layer; experts: the
+    routed ones over bandwidth. beta: 2 floating point operations per active parameter over throughput, plus
+    two all-reduces per layer of the hidden state in 16 bits, each moving 2 (n-1)/n of it. gamma: keys and
+    values of one token of one GPU over bandwidth.
     """
-    read_billion = math.sqrt(model.active_parameters_billion * model.parameters_billion)
-    weights_gb = read_billion * BYTES_PER_VALUE[precision] / tensor_parallel
-    read_ms = weights_gb / (accelerator.bandwidth_gb_per_s * roofline.weight_read_efficiency) * 1000
+    bytes_per_ms = accelerator.bandwidth_gb_per_s * tensor_parallel / 1000
+    routed = routed_billion(model)
+    shared_gb = (model.parameters_billion - routed) * shared_bytes_per_value(precision)
+    read_ms = shared_gb / (bytes_per_ms * roofline.weight_read_efficiency)
     alpha_ms = read_ms + roofline.layer_overhead_ms * model.layers
+    experts_ms = routed * BYTES_PER_VALUE[precision] / (bytes_per_ms * roofline.experts_read_efficiency)
     operations = 2e9 * model.active_parameters_billion / tensor_parallel
     peak = compute_tflops(accelerator, precision) * 1e12
     exchanged = 2 * model.layers * model.hidden_size * 2 * 2 * (tensor_parallel - 1) / tensor_parallel
@@ -176,7 +256,15 @@ def roofline_time(
     kv_bytes = model.kv_bytes_per_token() / sharing
     gamma_ms = kv_bytes / (accelerator.bandwidth_gb_per_s * 1e9 * roofline.kv_read_efficiency) * 1000
     return StepTime(
-        alpha_ms, beta_ms, gamma_ms, "estimated", roofline_source(roofline, model), roofline.request_ms
+        alpha_ms,
+        beta_ms,
+        gamma_ms,
+        "estimated",
+        roofline_source(roofline, model),
+        roofline.request_ms,
+        roofline.sequence_ms,
+        experts_ms,
+        unread_share(model),
     )
 
 

@@ -63,6 +63,6 @@ def stuck_after_seconds(sized: Sized) -> int:
     step_tokens = default_step_tokens(sized.gpu)
     load = model.expected_load
     cached = sized.capacity.memory_batch * (load.prompt_tokens + load.output_tokens)
-    slowest = timing.seconds(step_tokens, ceil(cached))
+    slowest = timing.seconds(step_tokens, ceil(cached), sized.capacity.max_num_seqs)
     longest_prompt = ceil(model.max_model_len / step_tokens) * slowest
     return max(LEAST_STUCK_SECONDS, ceil(STEP_MARGIN * longest_prompt))

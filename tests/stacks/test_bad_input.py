@@ -109,7 +109,7 @@ def only_problem(path: str, value: object) -> str:
         (
             "models.0.expected_load.requests_per_second",
             20,
-            ["models[0].replicas.max: 5 replicas cannot serve expected_load", "17 replicas", "1.22 each"],
+            ["models[0].replicas.max: 5 replicas cannot serve expected_load", "17 replicas", "1.19 each"],
         ),
         ("models.0.replicas.max", True, ["models[0].replicas.max: true", "must be a whole number"]),
         ("models.0.replicas.max", "4", ['models[0].replicas.max: "4"', "must be a whole number"]),

@@ -1,7 +1,9 @@
-"""Writes timing.yaml and roofline.yaml (sizing/capacity/data) from measured latencies; prints the errors."""
+"""`python -m local.engine.calibration fit TABLE` writes timing.yaml and roofline.yaml (sizing/capacity/data)
+from measured latencies; `check TABLE` prints how far what is shipped is from a table, and writes nothing."""
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import statistics
 import sys
@@ -12,6 +14,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
+from local.engine.calibration.check import check_table
 from local.engine.calibration.fit import (
     fit_step_time,
     held_out_predictions,
@@ -20,38 +23,49 @@ from local.engine.calibration.fit import (
     replayed_ms,
     tpot_error,
 )
-from local.engine.calibration.points import Configuration, Point, read_points
-from local.engine.calibration.roofline import fit_roofline, is_dense, unseen_gpu_errors
+from local.engine.calibration.points import (
+    PUBLISHED,
+    Configuration,
+    Measurements,
+    Point,
+    TableError,
+    read_points,
+    unsaturated,
+)
+from local.engine.calibration.roofline import (
+    Points,
+    dense_fits,
+    estimate,
+    fit_experts,
+    fit_roofline,
+    is_dense,
+    unseen_gpu_errors,
+)
 from sizing.capacity.limits import default_step_tokens
-from sizing.capacity.timing import DATA, MeasuredTiming, StepTime
+from sizing.capacity.timing import DATA, MeasuredTiming, Roofline, StepTime
 from sizing.hardware.accelerators import accelerator
 
 SOURCE = "fitted to NVIDIA aiconfigurator silicon_sample.csv (Apache-2.0)"
+PUBLISHED_SOURCE = "fitted to one published measurement (GPUStack's documentation of gpt-oss-20b)"
 
-WORST_HELD_OUT_ERROR = 0.20
-"""A fit that misses an unseen concurrency by more is no better than the roofline, and is not kept."""
-
-EXPLAINED_TTFT_ERROR = 0.15
-"""A row whose time to first token the replay misses by more says little about the time around the steps."""
+FEW_STREAMS, SHORT_PROMPT = 4, 2048
+"""Up to which a time to first token is one prompt's and the time around it, not that of others: with eight
+streams some measurements send all at once."""
 
 HEADER = """\
 # {what}
-# Written by `python -m local.engine.calibration <measured-latency.csv>`; do not edit.
+# Written by `python -m local.engine.calibration fit <measured-latency.csv>`; do not edit.
 """
 
 
-def measured_row(configuration: Configuration, points: Sequence[Point], timing: StepTime) -> MeasuredTiming:
-    """The row to keep. request_ms is the median part of the measured TTFT that no step explains."""
-    held_out = relative_error(
-        (mean_step_ms(other, point), point.tpot_ms) for point, other in held_out_predictions(points)
-    )
-    step_tokens = default_step_tokens(accelerator(configuration.accelerator))
-    replays = [replayed_ms(point, timing, step_tokens) for point in points]
-    unexplained = statistics.median(
-        point.ttft_ms - ttft for point, (ttft, _) in zip(points, replays, strict=True)
-    )
-    request_ms = max(0.0, unexplained)
-    versions = sorted({point.engine_version or "unnamed version" for point in points})
+def measured_row(
+    configuration: Configuration, points: Sequence[Point], timing: StepTime, estimated: StepTime, source: str
+) -> MeasuredTiming:
+    """The row to keep."""
+    held_out = held_out_predictions(points, estimated)
+    named = [point.engine_version for point in points if point.engine_version]
+    versions = sorted({version for names in named for version in names.split(", ")})
+    unseen = [(mean_step_ms(other, point), point.tpot_ms) for point, other in held_out]
     return MeasuredTiming(
         name=configuration.name,
         model=configuration.model,
@@ -61,15 +75,28 @@ def measured_row(configuration: Configuration, points: Sequence[Point], timing: 
         alpha_ms=timing.alpha_ms,
         beta_ms=timing.beta_ms,
         gamma_ms=timing.gamma_ms,
-        request_ms=request_ms,
+        sequence_ms=timing.sequence_ms,
+        experts_ms=timing.experts_ms,
         points=len(points),
         tpot_error=tpot_error(timing, points),
-        tpot_error_held_out=held_out,
-        ttft_error=relative_error(
-            (ttft + request_ms, point.ttft_ms) for point, (ttft, _) in zip(points, replays, strict=True)
-        ),
-        source=f"vLLM {', '.join(versions)}; {SOURCE}",
+        tpot_error_held_out=relative_error(unseen) if unseen else None,
+        source=f"vLLM {', '.join(versions) or 'of an unnamed version'}; {source}",
     )
+
+
+def unexplained_ms(fits: dict[Configuration, StepTime], points: Points) -> float:
+    """Median, over configurations, of what no step explains of a short prompt's time to first token."""
+    found = []
+    for configuration, timing in fits.items():
+        step_tokens = default_step_tokens(accelerator(configuration.accelerator))
+        parts = [
+            point.ttft_ms - replayed_ms(point, timing, step_tokens)[0]
+            for point in points[configuration]
+            if point.concurrency <= FEW_STREAMS and point.prompt_tokens <= SHORT_PROMPT
+        ]
+        if parts:
+            found.append(statistics.median(parts))
+    return max(0.0, statistics.median(found))
 
 
 def rounded(value: object) -> object:
@@ -82,48 +109,67 @@ def write_yaml(path: Path, what: str, document: object) -> None:
     path.write_text(HEADER.format(what=what) + text, encoding="utf-8")
 
 
-def main(arguments: Sequence[str]) -> int:
-    if len(arguments) != 1:
-        print("usage: python -m local.engine.calibration <measured-latency.csv>", file=sys.stderr)
-        return 2
-    points = read_points(Path(arguments[0]))
-    fits = {configuration: fit_step_time(rows) for configuration, rows in points.items()}
-    complete = {each: fit for each, fit in fits.items() if min(fit.alpha_ms, fit.beta_ms, fit.gamma_ms) > 0}
-    rows = [measured_row(each, points[each], fit) for each, fit in complete.items()]
-    kept = [row for row in rows if row.tpot_error_held_out <= WORST_HELD_OUT_ERROR]
-    kept_names = {row.name for row in kept}
-    kept_fits = {each: fit for each, fit in complete.items() if each.name in kept_names}
-    roofline = fit_roofline(kept_fits, f"efficiencies of dense models, {SOURCE}")
-    errors = unseen_gpu_errors(kept_fits, points)
+def fitted(measured: Measurements) -> tuple[Roofline, list[MeasuredTiming]]:
+    """The estimate of everything, and a row for each configuration that somebody measured."""
+    points = unsaturated(measured.points)
+    dense = fit_roofline(dense_fits(points), f"efficiencies of dense models, {SOURCE}")
+    roofline = fit_experts(dense, points)
+    errors = unseen_gpu_errors(points)
+    fits = {each: fit_step_time(rows, estimate(roofline, each)) for each, rows in points.items()}
     roofline = dataclasses.replace(
         roofline,
-        dense_error=statistics.fmean(error for each, error in errors.items() if is_dense(each)),
-        experts_error=statistics.fmean(error for each, error in errors.items() if not is_dense(each)),
-        request_ms=statistics.median(
-            row.request_ms for row in kept if row.ttft_error <= EXPLAINED_TTFT_ERROR
-        ),
+        dense_error=statistics.median(error for each, error in errors.items() if is_dense(each)),
+        experts_error=statistics.median(error for each, error in errors.items() if not is_dense(each)),
+        request_ms=unexplained_ms({each: fit for each, fit in fits.items() if is_dense(each)}, points),
     )
+    rows = [
+        measured_row(each, points[each], fit, estimate(roofline, each), SOURCE) for each, fit in fits.items()
+    ]
+    for each, published in read_points(PUBLISHED, most_streams=1024).points.items():
+        estimated = estimate(roofline, each)
+        fit = fit_step_time(published, estimated)
+        rows.append(measured_row(each, published, fit, estimated, PUBLISHED_SOURCE))
+    return roofline, rows
 
-    table = Table(
-        "configuration", "points", "TPOT", "TPOT held out", "TTFT", "kept", title="mean absolute error"
-    )
+
+def fit_table(path: Path, console: Console) -> None:
+    roofline, rows = fitted(read_points(path))
+    table = Table("configuration", "points", "TPOT", "TPOT held out", title="mean absolute error")
     for row in rows:
-        shown = (f"{value:.1%}" for value in (row.tpot_error, row.tpot_error_held_out, row.ttft_error))
-        table.add_row(row.name, str(row.points), *shown, "yes" if row.name in kept_names else "no")
-    console = Console(width=150)
+        held_out = "" if row.tpot_error_held_out is None else f"{row.tpot_error_held_out:.1%}"
+        table.add_row(row.name, str(row.points), f"{row.tpot_error:.1%}", held_out)
     console.print(table)
     console.print(
         f"roofline on a kind of GPU it has not seen: TPOT {roofline.dense_error:.1%} for dense models, "
         f"{roofline.experts_error:.1%} for mixtures of experts"
     )
-
     table_rows = {
         row.name: {key: rounded(value) for key, value in dataclasses.asdict(row).items() if key != "name"}
-        for row in kept
+        for row in rows
     }
     write_yaml(DATA / "timing.yaml", "Step time constants by configuration.", {"rows": table_rows})
     constants = {key: rounded(value) for key, value in dataclasses.asdict(roofline).items()}
     write_yaml(DATA / "roofline.yaml", "How much of the hardware's peak the measured rows reach.", constants)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit status: 0, 1 for a table that is of no use, 2 for a wrong command line."""
+    parser = argparse.ArgumentParser(prog="python -m local.engine.calibration", description=__doc__)
+    parser.add_argument("action", choices=["fit", "check"])
+    parser.add_argument("table", type=Path, help="CSV with the columns of points.py")
+    try:
+        options = parser.parse_args(arguments)
+    except SystemExit as end:
+        return 0 if end.code == 0 else 2
+    console = Console(width=150)
+    try:
+        if options.action == "fit":
+            fit_table(options.table, console)
+        else:
+            check_table(options.table, console)
+    except TableError as error:
+        print(error, file=sys.stderr)
+        return 1
     return 0
 
 

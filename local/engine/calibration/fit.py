@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 from collections.abc import Iterable, Sequence
 
 from local.engine.calibration.points import Point
 from local.engine.replay import Load, replay
 from local.engine.scheduler import Limits
+from sizing.capacity.steps import step_seconds
 from sizing.capacity.timing import StepTime
 
 UNBOUNDED_BLOCKS = 200_000
@@ -36,17 +38,24 @@ def solve(matrix: Sequence[Sequence[float]], right: Sequence[float]) -> list[flo
     return solution
 
 
-def non_negative_fit(terms: Sequence[Sequence[float]], values: Sequence[float]) -> list[float]:
-    """Coefficients, none negative, that minimise the squared relative error of terms @ coefficients.
+def non_negative_fit(
+    terms: Sequence[Sequence[float]], values: Sequence[float], weights: Sequence[float] | None = None
+) -> list[float]:
+    """Coefficients, none negative, that minimise the squared relative error of terms @ coefficients, each
+    multiplied by its weight.
 
     A coefficient that comes out negative is set to zero and the others are fitted again.
     """
+    given = [1.0] * len(values) if weights is None else weights
     active = list(range(len(terms[0])))
     while True:
-        scaled = [[row[index] / value for index in active] for row, value in zip(terms, values, strict=True)]
+        scaled = [
+            [weight * row[index] / value for index in active]
+            for row, value, weight in zip(terms, values, given, strict=True)
+        ]
         size = range(len(active))
         normal = [[sum(row[i] * row[j] for row in scaled) for j in size] for i in size]
-        right = [sum(row[i] for row in scaled) for i in size]
+        right = [sum(row[i] * weight for row, weight in zip(scaled, given, strict=True)) for i in size]
         fitted = dict(zip(active, solve(normal, right), strict=True))
         smallest = min(fitted, key=fitted.__getitem__)
         if fitted[smallest] >= 0:
@@ -54,17 +63,43 @@ def non_negative_fit(terms: Sequence[Sequence[float]], values: Sequence[float]) 
         active.remove(smallest)
 
 
-def fit_step_time(points: Sequence[Point]) -> StepTime:
-    """alpha, beta and gamma from times per output token: in a steady state that is the mean step."""
-    alpha, beta, gamma = non_negative_fit(
-        [point.step_terms for point in points], [point.tpot_ms for point in points]
-    )
-    return StepTime(alpha, beta, gamma, "measured", "")
+PULL = 0.01
+"""How strongly each constant is drawn to the estimate, in measurements that are off by as much: little where
+measurements tell, decisive where they do not (one concurrency, one length). From 0.001 to 0.03 the error at
+an unseen concurrency stays at 3 % (median), and 96 to 97 of 100 within 25 %."""
+
+FITTED = ("alpha_ms", "experts_ms", "beta_ms", "gamma_ms", "sequence_ms")
+
+
+def step_terms(point: Point, unread: float) -> dict[str, float]:
+    """What each constant is multiplied with in the mean step of a measurement."""
+    whole = point.prompt_tokens + point.output_tokens
+    return {
+        "alpha_ms": 1.0,
+        "experts_ms": 1 - unread**point.concurrency,
+        "beta_ms": point.concurrency * whole / (point.output_tokens + 1),
+        "gamma_ms": point.concurrency * (point.prompt_tokens + point.output_tokens / 2),
+        "sequence_ms": point.concurrency,
+    }
+
+
+def fit_step_time(points: Sequence[Point], estimate: StepTime) -> StepTime:
+    """Constants from times per output token, the mean step of a steady state, drawn to `estimate`."""
+    names = [name for name in FITTED if getattr(estimate, name) > 0]
+    each = [step_terms(point, estimate.unread) for point in points]
+    terms = [[one[name] for name in names] for one in each]
+    values = [point.tpot_ms for point in points]
+    weights = [1.0] * len(points)
+    for index, name in enumerate(names):
+        terms.append([1.0 if other == index else 0.0 for other in range(len(names))])
+        values.append(getattr(estimate, name))
+        weights.append(PULL**0.5)
+    fitted = dict(zip(names, non_negative_fit(terms, values, weights), strict=True))
+    return dataclasses.replace(estimate, basis="measured", source="", **fitted)
 
 
 def mean_step_ms(timing: StepTime, point: Point) -> float:
-    one, computed, context = point.step_terms
-    return timing.alpha_ms * one + timing.beta_ms * computed + timing.gamma_ms * context
+    return step_seconds(timing, point.concurrency, point) * 1000
 
 
 def relative_error(pairs: Iterable[tuple[float, float]]) -> float:
@@ -76,12 +111,13 @@ def tpot_error(timing: StepTime, points: Sequence[Point]) -> float:
     return relative_error((mean_step_ms(timing, point), point.tpot_ms) for point in points)
 
 
-def held_out_predictions(points: Sequence[Point]) -> list[tuple[Point, StepTime]]:
-    """Each point with a fit to the points of every other concurrency."""
+def held_out_predictions(points: Sequence[Point], estimate: StepTime) -> list[tuple[Point, StepTime]]:
+    """Each point with a fit to the points of every other concurrency; none if there is one concurrency."""
     return [
         (point, timing)
         for concurrency in sorted({point.concurrency for point in points})
-        for timing in [fit_step_time([point for point in points if point.concurrency != concurrency])]
+        if (others := [point for point in points if point.concurrency != concurrency])
+        for timing in [fit_step_time(others, estimate)]
         for point in points
         if point.concurrency == concurrency
     ]

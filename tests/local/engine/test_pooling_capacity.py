@@ -53,7 +53,7 @@ def replayed(calls: Calls, capacity: ReplicaCapacity, timing: StepTime, calls_co
             now = arrivals[following]
             continue
         step = scheduler.schedule()
-        now += timing.seconds(step.computed_tokens, step.context_tokens)
+        now += timing.seconds(step.computed_tokens, step.context_tokens, len(step.work))
         for sequence in scheduler.complete(step).finished:
             call = call_of.pop(sequence)
             left[call] -= 1

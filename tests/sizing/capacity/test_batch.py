@@ -9,11 +9,11 @@ from sizing.capacity.batch import (
     ReplicaCapacity,
     Requests,
     batch_at,
-    batch_at_share,
     first_tokens,
     replica_capacity,
     step_seconds,
 )
+from sizing.capacity.steps import batch_of_share
 from sizing.capacity.timing import StepTime
 from sizing.fit.adapters import AdapterSlots
 from sizing.hardware.accelerators import accelerator
@@ -38,29 +38,30 @@ def on_l4(
 
 
 def test_the_batch_is_what_others_computed_from_the_same_measurements():
-    # Published for this model on 4 x H100 at 50 ms per token: B* 119 at 11.3 requests/s, and 12 at 8.2.
+    # Published for this model on 4 x H100 at 50 ms per token: B* 119 at 11.3 requests/s, and 12 at 8.2. Their
+    # form has no time per sequence, which large batches have more of than small ones: ours is 12.8 at 8.8.
     assert on_h100s(CONVERSATION).latency_batch == pytest.approx(119, rel=0.03)
     assert on_h100s(CONVERSATION).requests_per_second == pytest.approx(11.3, rel=0.03)
-    assert on_h100s(CODE).latency_batch == pytest.approx(12, rel=0.05)
-    assert on_h100s(CODE).requests_per_second == pytest.approx(8.2, rel=0.05)
+    assert on_h100s(CODE).latency_batch == pytest.approx(12, rel=0.08)
+    assert on_h100s(CODE).requests_per_second == pytest.approx(8.2, rel=0.08)
     assert on_h100s(CODE).basis == "measured"
 
 
 def test_by_hand_on_an_l4():
     capacity = on_l4()
-    # S = 0.1202 x 1400 / 201 + 5.868e-4 x 1300 = 1.600 ms; (50 - 30.43) / 1.600 = 12.2.
-    assert capacity.latency_batch == pytest.approx(12.2, rel=0.01)
-    assert capacity.max_num_seqs == 14
+    # S = 0.1202 x 1400 / 201 + 5.868e-4 x 1300 + 0.05 = 1.650 ms; (50 - 30.43) / 1.650 = 11.86.
+    assert capacity.latency_batch == pytest.approx(11.86, rel=0.01)
+    assert capacity.max_num_seqs == 13
     # A step of 2048 tokens takes 276 ms and holds 1.7 prompts: 969 ms of budget are 3.5 steps.
     assert capacity.first_tokens == pytest.approx(5.98, rel=0.01)
-    assert capacity.requests_per_second == pytest.approx(12.2 / (200 * 0.05), rel=0.01)
+    assert capacity.requests_per_second == pytest.approx(11.86 / (200 * 0.05), rel=0.01)
     assert capacity.basis == "estimated"
 
 
 def test_the_target_gives_the_target_share_of_the_rate():
     timing = StepTime(11.0, 0.0445, 2.8e-5, "measured", "test")
     batch = batch_at(timing, 0.05, CONVERSATION)
-    target = batch_at_share(timing, batch, CONVERSATION)
+    target = batch_of_share(timing, batch, CONVERSATION, TARGET_UTILIZATION)
 
     def rate(size: float) -> float:
         return size / step_seconds(timing, size, CONVERSATION)

@@ -116,6 +116,10 @@ PROOFS: dict[Key, Proof] = {
         given={"node_pools.0.machine_types": ["g2-standard-8"], "node_pools.0.disk_gib": 100},
         says=r"node_pools\[0\].disk_gib: required for g2-standard-8",
     ),
+    # A little more or less load takes as many replicas.
+    ("existing", "ExpectedLoad", "requests_per_second"): Proof(
+        {"models.0.expected_load.requests_per_second": 0.5}
+    ),
     # A price as spot counts in pools that buy spot first.
     ("existing", "PriceOverride", "spot_usd_per_hour"): Proof(
         {"price_overrides.0.spot_usd_per_hour": 2}, given={"node_pools.1.capacity": ["spot", "on-demand"]}

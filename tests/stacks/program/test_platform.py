@@ -180,8 +180,8 @@ def test_the_batch_follows_from_the_service_level_unless_it_is_given(tmp_path: P
         ]
         return arguments[arguments.index("--max-num-seqs") + 1]
 
-    assert batch(local_values()) == "14"
-    assert batch(changed("models.0.slo.itl.seconds", 0.06)) == "21"
+    assert batch(local_values()) == "13"
+    assert batch(changed("models.0.slo.itl.seconds", 0.06)) == "20"
     assert batch(changed("models.0.max_num_seqs", 4)) == "4"
 
 
