@@ -44,11 +44,33 @@ class ExpertShape:
 
 
 @dataclass(frozen=True)
+class Held:
+    """How values are held, and bytes of one with its scales."""
+
+    precision: Precision
+    bytes_per_value: float
+
+
+IN_16_BIT = Held("bf16", 2.0)
+
+
+@dataclass(frozen=True)
+class Module:
+    """A linear layer as checkpoints name it, within its layer; `*` stands for the number of an expert, all of
+    whose parameters are counted here."""
+
+    name: str
+    parameters: int
+
+
+@dataclass(frozen=True)
 class Weight:
     """Some parameters of one component.
 
     ways: GPUs that tensor parallelism can divide them over, 1 for a copy on each, None for any number.
     copied_in_16_bit: parameters that an engine keeps a second time in 16 bits, beside these.
+    modules: the layers of the checkpoint that they belong to, where quantisation can differ among them.
+    held: how a checkpoint that names modules holds these; None is what its Quantization says of all.
     """
 
     component: Component
@@ -56,6 +78,8 @@ class Weight:
     ways: int | None = None
     expert: ExpertShape | None = None
     copied_in_16_bit: int = 0
+    modules: tuple[Module, ...] = ()
+    held: Held | None = None
 
     def divided_by(self, tensor_parallel: int) -> int:
         """GPUs among which these parameters are really divided."""
@@ -167,8 +191,9 @@ class Quantization:
     """How a checkpoint holds its weights.
 
     method: as config.json names it; None for a 16-bit checkpoint. bytes_per_value: scales and zeros included.
-    components: those held in `precision`; the rest is in 16 bits. eight_bit_cache: scales for an 8-bit KV
-    cache are part of the checkpoint, and engines use them by themselves.
+    components: those held in `precision`; the rest is in 16 bits. Where weights say how they are held, it is
+    that instead, and `precision` is what most of the quantised parameters have. eight_bit_cache: scales for
+    an 8-bit KV cache are part of the checkpoint, and engines use them by themselves.
     """
 
     precision: Precision

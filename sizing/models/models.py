@@ -134,7 +134,7 @@ class Model:
         """Memory of the weights on one GPU, by the precisions that can be served: the checkpoint's own, and
         of a 16-bit checkpoint also what quantising while loading makes of it."""
         served = {self.checkpoint: self.architecture.quantization}
-        if self.checkpoint == "bf16":
+        if self.architecture.quantization.method is None:
             served["fp8"] = ONLINE_FP8
         return {precision: self._weights_gib(method) for precision, method in served.items()}
 

@@ -80,13 +80,16 @@ def _ends(architecture: Architecture, stage: Stage) -> Iterable[Weight]:
 
 
 def _bytes_per_value(weight: Weight, quantization: Quantization) -> float:
+    if weight.held is not None:
+        return weight.held.bytes_per_value
     quantised = weight.component in quantization.components
     return quantization.bytes_per_value if quantised else SIXTEEN_BIT_BYTES
 
 
 def _bytes_on_gpu(weight: Weight, quantization: Quantization, tensor_parallel: int) -> float:
     share = weight.parameters / weight.divided_by(tensor_parallel)
-    if weight.expert is not None and quantization.precision == "mxfp4":
+    precision = quantization.precision if weight.held is None else weight.held.precision
+    if weight.expert is not None and precision == "mxfp4":
         width = ceil(weight.expert.width / tensor_parallel)
         share *= round_up(width, PADDED_WIDTH) / width
         share *= round_up(weight.expert.hidden, PADDED_HIDDEN) / weight.expert.hidden

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sizing.models.architecture import AttentionCache, LatentCache, Layer, RecurrentState, Weight
+from sizing.models.architecture import AttentionCache, LatentCache, Layer, Module, RecurrentState, Weight
 from sizing.models.huggingface.families import Family
 from sizing.models.huggingface.fields import ConfigError, Fields
 from sizing.models.huggingface.windows import LayerKind
@@ -57,13 +57,17 @@ def _grouped(config: Fields, family: Family, kind: LayerKind) -> Layer:
     qkv_bias = declared if family.qkv_bias is None else config.flag("attention_bias", family.qkv_bias)
     output_bias = declared if family.output_bias is None else family.output_bias
     queries = 2 * heads * width if family.attention == "gated" else heads * width
-    key_values = grouped * width if shared_key_value else grouped * (width + value_width)
-    query = hidden * queries + heads * value_width * hidden + (queries if qkv_bias else 0)
-    query += (hidden if output_bias else 0) + (heads if family.sinks else 0)
-    keys = hidden * key_values + (key_values if qkv_bias else 0)
-    weights = [Weight("attention", query)]
+    query = hidden * queries + (queries if qkv_bias else 0)
+    output = heads * value_width * hidden + (hidden if output_bias else 0) + (heads if family.sinks else 0)
+    rows = hidden + (1 if qkv_bias else 0)
+    keys = [Module("self_attn.k_proj", grouped * width * rows)]
+    if not shared_key_value:
+        keys.append(Module("self_attn.v_proj", grouped * value_width * rows))
+    weights = [
+        _attention(Module("self_attn.q_proj", query), Module("self_attn.o_proj", output)),
+    ]
     if not kind.shares_cache:
-        weights.append(Weight("attention", keys, ways=grouped))
+        weights.append(_attention(*keys, ways=grouped))
     norms = config.flag("use_qk_norm", family.qk_norm != "none") or config.flag("qk_layernorm", False)
     if norms:
         of_keys = 0 if kind.shares_cache else 1
@@ -76,6 +80,11 @@ def _grouped(config: Fields, family: Family, kind: LayerKind) -> Layer:
     return Layer(cache, tuple(weights))
 
 
+def _attention(*modules: Module, ways: int | None = None, copied: int = 0) -> Weight:
+    parameters = sum(module.parameters for module in modules)
+    return Weight("attention", parameters, ways, copied_in_16_bit=copied, modules=modules)
+
+
 def _latent(config: Fields) -> Layer:
     """Multi-head latent attention. Engines keep the matrices that decompress keys and values a second time in
     16 bits, folded into the projections around them, for decoding."""
@@ -86,17 +95,17 @@ def _latent(config: Fields) -> Layer:
     query_width = heads * (plain + rope)
     decompress = latent * heads * (plain + value)
     weights = [
-        Weight("attention", hidden * (latent + rope), ways=1),
-        Weight("attention", decompress, copied_in_16_bit=decompress),
-        Weight("attention", heads * value * hidden),
+        _attention(Module("self_attn.kv_a_proj_with_mqa", hidden * (latent + rope)), ways=1),
+        _attention(Module("self_attn.kv_b_proj", decompress), copied=decompress),
+        _attention(Module("self_attn.o_proj", heads * value * hidden)),
         Weight("norm", latent, ways=1),
     ]
     if rank is None:
-        weights.append(Weight("attention", hidden * query_width))
+        weights.append(_attention(Module("self_attn.q_proj", hidden * query_width)))
     else:
         weights += [
-            Weight("attention", hidden * rank, ways=1),
-            Weight("attention", rank * query_width),
+            _attention(Module("self_attn.q_a_proj", hidden * rank), ways=1),
+            _attention(Module("self_attn.q_b_proj", rank * query_width)),
             Weight("norm", rank, ways=1),
         ]
     index_width = 0
@@ -105,8 +114,12 @@ def _latent(config: Fields) -> Layer:
         found = config.optional_integer("index_head_dim")
         index_width = DEEPSEEK_INDEX_HEAD if found is None else found
         source = hidden if rank is None else rank
-        index = source * index_heads * index_width + hidden * index_width + hidden * index_heads
-        weights.append(Weight("attention", index + 2 * index_width, ways=1))
+        index = (
+            Module("self_attn.indexer.wq_b", source * index_heads * index_width),
+            Module("self_attn.indexer.wk", hidden * index_width + 2 * index_width),  # with its norm
+            Module("self_attn.indexer.weights_proj", hidden * index_heads),
+        )
+        weights.append(_attention(*index, ways=1))
     return Layer(LatentCache(latent + rope, index_width), tuple(weights))
 
 
@@ -127,9 +140,16 @@ def _gated_delta_net(config: Fields) -> Layer:
     kernel = config.integer("linear_conv_kernel_dim")
     keys, values = key_heads * key_dim, value_heads * value_dim
     mixed = 2 * keys + values
-    projections = hidden * (mixed + values + 2 * value_heads) + values * hidden
+    modules = (
+        Module("linear_attn.in_proj_qkv", hidden * mixed),
+        Module("linear_attn.in_proj_z", hidden * values),
+        Module("linear_attn.in_proj_b", hidden * value_heads),
+        Module("linear_attn.in_proj_a", hidden * value_heads),
+        Module("linear_attn.out_proj", values * hidden),
+    )
+    projections = sum(module.parameters for module in modules)
     weights = (
-        Weight("linear attention", projections),
+        Weight("linear attention", projections, modules=modules),
         Weight("norm", mixed * kernel + 2 * value_heads + value_dim),
     )
     state = RecurrentState(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sizing.models.architecture import ExpertShape, Weight
+from sizing.models.architecture import ExpertShape, Module, Weight
 from sizing.models.huggingface.families import Family
 from sizing.models.huggingface.fields import Fields
 
@@ -46,8 +46,21 @@ def dense(config: Fields, family: Family) -> tuple[Weight, ...]:
     hidden = config.integer("hidden_size")
     width = config.integer("intermediate_size_mlp", "intermediate_size")
     biased = config.flag("mlp_bias", config.flag("use_bias", False))
-    bias = (family.mlp_matrices - 1) * width + hidden if biased else 0
-    return (Weight("mlp", family.mlp_matrices * hidden * width + bias),)
+    inner, outer = (width, hidden) if biased else (0, 0)
+    modules = _projections("mlp", hidden * width, family.mlp_matrices, inner, outer)
+    return (Weight("mlp", sum(module.parameters for module in modules), modules=modules),)
+
+
+def _projections(
+    within: str, matrix: int, matrices: int, inner_bias: int = 0, outer_bias: int = 0
+) -> tuple[Module, ...]:
+    """Gate (where there are three matrices), up and down projection."""
+    gate = (Module(f"{within}.gate_proj", matrix + inner_bias),) if matrices == 3 else ()
+    return (
+        *gate,
+        Module(f"{within}.up_proj", matrix + inner_bias),
+        Module(f"{within}.down_proj", matrix + outer_bias),
+    )
 
 
 def double_wide(config: Fields) -> Fields:
@@ -63,14 +76,17 @@ def experts(config: Fields, family: Family) -> tuple[Weight, ...]:
     """Weights of a layer's router, its experts, and what runs beside them for every token."""
     hidden, count = config.integer("hidden_size"), expert_count(config)
     width = config.integer(family.expert_width, "moe_intermediate_size", "intermediate_size")
-    biases = count * (2 * width + hidden) if family.expert_bias else 0
+    inner, outer = (count * width, count * hidden) if family.expert_bias else (0, 0)
+    modules = _projections("mlp.experts.*", count * hidden * width, 3, inner, outer)
+    parameters = sum(module.parameters for module in modules)
     found = [
-        Weight("experts", count * 3 * hidden * width + biases, expert=ExpertShape(width, hidden)),
+        Weight("experts", parameters, expert=ExpertShape(width, hidden), modules=modules),
         Weight("router", count * hidden + count, ways=1),
     ]
     shared = shared_width(config, width)
     if shared > 0:
-        found.append(Weight("shared experts", 3 * hidden * shared))
+        beside = _projections("mlp.shared_experts", hidden * shared, 3)
+        found.append(Weight("shared experts", 3 * hidden * shared, modules=beside))
     if config.has("shared_expert_intermediate_size"):
         found.append(Weight("router", hidden, ways=1))  # the gate of the shared expert
     if config.flag("enable_moe_block", False):  # Gemma-4 runs a dense network beside the experts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sizing.models.architecture import Weight
+from sizing.models.architecture import Module, Weight
 from sizing.models.huggingface.fields import ConfigError, Fields
 
 GENERATING = ("ForCausalLM", "ForConditionalGeneration", "ChatModel", "LMHeadModel")
@@ -24,7 +24,8 @@ def head(whole: Fields, text: Fields, tied: bool) -> Weight | None:
     name = classes[0] if classes else "ForCausalLM"
     hidden = text.integer("hidden_size")
     if name.endswith(GENERATING):
-        return None if tied else Weight("output", text.integer("vocab_size") * hidden)
+        parameters = text.integer("vocab_size") * hidden
+        return None if tied else Weight("output", parameters, modules=(Module("lm_head", parameters),))
     if name.endswith("ForSequenceClassification"):
         return Weight("output", _labels(whole) * hidden)
     if name.endswith(EMBEDDING) or (name.endswith("Model") and not name.endswith(REWARDING)):

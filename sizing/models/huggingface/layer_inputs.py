@@ -6,7 +6,7 @@ keeps the table on the GPU.
 
 from __future__ import annotations
 
-from sizing.models.architecture import Weight
+from sizing.models.architecture import Module, Weight
 from sizing.models.huggingface.fields import Fields
 
 
@@ -21,9 +21,10 @@ def layer_inputs(config: Fields) -> tuple[Weight, ...]:
     if width == 0:
         return ()
     all_layers = config.integer("num_hidden_layers") * width
+    joined = config.integer("hidden_size") * all_layers
     return (
         Weight("embedding", config.integer("vocab_size_per_layer_input", "vocab_size") * all_layers),
-        Weight("mlp", config.integer("hidden_size") * all_layers),
+        Weight("mlp", joined, modules=(Module("per_layer_model_projection", joined),)),
         Weight("norm", width, ways=1),
     )
 
@@ -33,4 +34,8 @@ def layer_input(config: Fields) -> tuple[Weight, ...]:
     width, hidden = _width(config), config.integer("hidden_size")
     if width == 0:
         return ()
-    return Weight("mlp", 2 * hidden * width, ways=1), Weight("norm", hidden, ways=1)
+    modules = (
+        Module("per_layer_input_gate", hidden * width),
+        Module("per_layer_projection", hidden * width),
+    )
+    return Weight("mlp", 2 * hidden * width, ways=1, modules=modules), Weight("norm", hidden, ways=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -23,6 +24,7 @@ from sizing.models.huggingface.feed_forward import (
 )
 from sizing.models.huggingface.fields import ConfigError, Fields
 from sizing.models.huggingface.heads import head
+from sizing.models.huggingface.held_weights import HeldWeights
 from sizing.models.huggingface.layer_inputs import layer_input, layer_inputs
 from sizing.models.huggingface.linear_layers import (
     Build,
@@ -32,7 +34,7 @@ from sizing.models.huggingface.linear_layers import (
     dense_linear,
     expert_linear,
 )
-from sizing.models.huggingface.quantization import quantization
+from sizing.models.huggingface.quantization import scheme
 from sizing.models.huggingface.text_model import text_model
 from sizing.models.huggingface.vision import vision_parameters
 from sizing.models.huggingface.windows import LayerKind, layer_kinds
@@ -90,10 +92,16 @@ def architecture(config: Mapping[str, object], place: str) -> Architecture:
         )
     hidden = text.integer("hidden_size")
     count = expert_count(text)
+    layers = _layers(text, family, build)
+    held = HeldWeights(
+        scheme(whole if whole.has("quantization_config") else text), model_type, count, len(layers)
+    )
     return Architecture(
         family=model_type,
-        layers=_layers(text, family, build),
-        outer=_outer(whole, text, family, hidden),
+        layers=tuple(replace(layer, weights=held.of(layer.weights, at)) for at, layer in enumerate(layers))
+        if not held.scheme.uniform
+        else layers,
+        outer=held.of(_outer(whole, text, family, hidden), None),
         hidden_size=hidden,
         attention_heads=heads,
         kv_heads=grouped,
@@ -105,7 +113,7 @@ def architecture(config: Mapping[str, object], place: str) -> Architecture:
         experts=count,
         experts_per_token=experts_per_token(text) if count > 0 else 0,
         compute_dtype=_compute_dtype(whole, text),
-        quantization=quantization(whole if whole.has("quantization_config") else text),
+        quantization=held.quantization(),
         adapters=adapter_support(whole.text("model_type"), text, build),
     )
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sizing.models.architecture import LINEAR, Component
+from sizing.models.architecture import LINEAR
 from sizing.models.huggingface.fields import Fields
-from sizing.models.huggingface.quantization import quantization
+from sizing.models.huggingface.quantization import scheme
 from sizing.models.models import load_model
 from tests.sizing.fit.requests import CONFIGS
 
@@ -36,34 +36,15 @@ def weights(bits: int, kind: str, group: int | None = None) -> dict[str, object]
     ],
 )
 def test_methods(config: dict[str, object], precision: str, size: float):
-    found = quantization(reading(**config))
+    found = scheme(reading(**config)).quantization
     assert found.precision == precision
     assert found.bytes_per_value == pytest.approx(size, rel=0.001)
     assert found.components == LINEAR
 
 
 def test_without_it_weights_have_16_bits():
-    found = quantization(Fields("x", {}))
+    found = scheme(Fields("x", {})).quantization
     assert (found.precision, found.bytes_per_value, found.components) == ("bf16", 2.0, frozenset())
-
-
-@pytest.mark.parametrize(
-    ("ignored", "left_out"),
-    [
-        ([], set()),
-        (["lm_head"], set()),
-        (["re:.*self_attn.*", "re:.*shared_experts.*"], {"attention", "shared experts"}),
-        (["model.layers.0.self_attn*", "model.layers.3.self_attn*"], {"attention"}),
-        (
-            ["model.language_model.layers.0.self_attn*", "model.language_model.layers.3.self_attn*"],
-            {"attention"},
-        ),
-        (["model.layers.0.self_attn.q_proj"], set()),
-    ],
-)
-def test_exceptions_of_a_checkpoint(ignored: list[str], left_out: set[Component]):
-    found = quantization(reading(quant_method="compressed-tensors", **weights(4, "int", 32), ignore=ignored))
-    assert found.components == LINEAR - left_out
 
 
 def test_experts_alone_are_quantised_in_gpt_oss():
@@ -73,8 +54,9 @@ def test_experts_alone_are_quantised_in_gpt_oss():
 
 def test_an_8_bit_cache_may_come_with_the_checkpoint():
     brought = reading(quant_method="modelopt", quant_algo="NVFP4", kv_cache_scheme={"num_bits": 8})
-    assert quantization(brought).eight_bit_cache
-    assert not quantization(reading(quant_method="modelopt", quant_algo="NVFP4")).eight_bit_cache
+    assert scheme(brought).quantization.eight_bit_cache
+    without = reading(quant_method="modelopt", quant_algo="NVFP4")
+    assert not scheme(without).quantization.eight_bit_cache
 
 
 @pytest.mark.parametrize(
