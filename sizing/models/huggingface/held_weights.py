@@ -30,7 +30,8 @@ class Scheme:
 
     quantization: of modules that no list names. place: of the lists, for messages. excepted: entries of
     modules left in 16 bits, whatever else names them. overrides: of modules held in another way.
-    others: how those are held which no override names; output: whether that is the output layer, too.
+    others: how those are held which no override names; None is as quantization says. output: whether that is
+    the output layer, too.
     """
 
     quantization: Quantization
@@ -52,7 +53,11 @@ class Scheme:
 
 @dataclass
 class HeldWeights:
-    """Asks the lists for each weight, and counts parameters by how they are held."""
+    """Asks the lists for each weight, and counts parameters by how they are held.
+
+    known: entries that mean something of the model. named: modules of its layers, by their names there.
+    by_layer: entries that may mean something of a layer.
+    """
 
     scheme: Scheme
     model_type: str
@@ -60,6 +65,10 @@ class HeldWeights:
     layers: int
     counted: dict[tuple[Component, Held], int] = field(default_factory=dict[tuple[Component, Held], int])
     known: set[Entry] = field(default_factory=set[Entry])
+    named: set[str] = field(default_factory=set[str])
+    by_layer: dict[int | None, tuple[Sequence[Entry], Sequence[Override]]] = field(
+        default_factory=dict[int | None, tuple[Sequence[Entry], Sequence[Override]]]
+    )
 
     def of(self, weights: Sequence[Weight], layer: int | None) -> tuple[Weight, ...]:
         """These weights of a layer, or of none, divided where modules of one are held differently.
@@ -139,10 +148,12 @@ class HeldWeights:
     def _answer(self, weight: Weight, name: str, layer: int | None) -> Held:
         names = full_names(name, layer)
         stack = stack_of(name)
+        self.named.add(name)
         stacked = () if stack is None else full_names(f"{stack[0]}.{stack[1]}", layer)
-        excepted = [entry for entry in self.scheme.excepted if entry.matches(names, stacked)]
+        exceptions, overrides = self._concerning(layer)
+        excepted = [entry for entry in exceptions if entry.matches(names, stacked)]
         self.known.update(excepted)
-        named = [one for one in self.scheme.overrides if one.entry.matches(names, stacked)]
+        named = [one for one in overrides if one.entry.matches(names, stacked)]
         self.known.update(one.entry for one in named)
         if excepted:
             return IN_16_BIT
@@ -160,17 +171,37 @@ class HeldWeights:
             return self.scheme.default
         return IN_16_BIT
 
+    def _concerning(self, layer: int | None) -> tuple[Sequence[Entry], Sequence[Override]]:
+        """Entries without those that name another layer: files list thousands, and each module asks."""
+        if layer not in self.by_layer:
+            scheme = self.scheme
+            self.by_layer[layer] = (
+                [entry for entry in scheme.excepted if _may_mean(entry, layer)],
+                [one for one in scheme.overrides if _may_mean(one.entry, layer)],
+            )
+        return self.by_layer[layer]
+
     def _refuse_unmatched(self) -> None:
-        """An entry that names a layer of the model and nothing in it that is known."""
+        """An entry that names a layer of the model, and in it what no layer has."""
+        within = {
+            ".".join(parts[:length])
+            for parts in (name.split(".") for name in self.named)
+            for length in range(1, len(parts) + 1)
+        }
         for entry in (*self.scheme.excepted, *(one.entry for one in self.scheme.overrides)):
             named = LAYER_ENTRY.fullmatch(entry.text)
             if entry in self.known or entry.pattern or named is None or int(named[1]) >= self.layers:
                 continue
-            if UNCOUNTED.search(named[2]) is None:
+            if named[2] not in within and UNCOUNTED.search(named[2]) is None:
                 raise ConfigError(
                     f'{entry.field}: "{entry.text}" names no known layer of a {self.model_type} model: '
                     "what it changes is not counted"
                 )
+
+
+def _may_mean(entry: Entry, layer: int | None) -> bool:
+    named = None if entry.pattern else LAYER_ENTRY.fullmatch(entry.text)
+    return named is None or int(named[1]) == layer
 
 
 def _alike(stack: str, answers: Mapping[str, Held], scheme: Scheme, layer: int | None) -> Held:

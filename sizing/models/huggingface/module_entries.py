@@ -50,10 +50,16 @@ def exception(field: str, text: str) -> Entry:
 
 def fragment(field: str, text: str) -> Entry:
     """The same, where an entry without a pattern means each name that has it anywhere: so vLLM 0.32 reads
-    lists of AWQ and ModelOpt files."""
+    lists of AWQ and ModelOpt files. It asks for a layer's experts under one name: `gate` does not mean
+    their projections."""
     if text.startswith("re:") or "*" in text or "?" in text:
         return exception(field, text)
-    return Entry(field, text, False, lambda name: text in name)
+
+    def means(name: str) -> bool:
+        before, experts, _ = name.partition(".experts")
+        return text in before + experts or (text in name and "expert" in text)
+
+    return Entry(field, text, False, means)
 
 
 def target(field: str, text: str) -> Entry:

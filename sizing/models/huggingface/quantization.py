@@ -178,6 +178,8 @@ def _auto_round(found: Fields) -> Scheme:
         kind = changes.text("data_type")
         if kind not in (None, "int", "float", "fp"):
             raise ConfigError(f'{changes.place}: data_type "{kind}" is not known, int is')
+        if kind in ("float", "fp") and changes.values.get("bits") != 16:
+            raise ConfigError(f'{changes.place}: data_type "{kind}" is known with 16 bits only')
         pattern = any(sign in text for sign in "*+?^$()[]{}|\\")
         entry = expression(rules.place, text, text, re.search) if pattern else exception(rules.place, text)
         overrides.append(Override(entry, _changed(found, changes)))

@@ -107,7 +107,6 @@ def test_two_groups_of_qwen3_5_35b(names: tuple[str, str]):
     router = 40 * (256 * 2048 + 256 + 2048)
     by_hand = NVFP4 * experts + eight + 2 * (2 * 248320 * 2048 + norms + router)
     assert found == pytest.approx(by_hand, rel=1e-9)
-    assert by_hand / GIB == pytest.approx(20.4, abs=0.3)
     precision = architecture({**QWEN35_35B, "quantization_config": packed(**groups)}, "x").quantization
     assert precision.precision == "nvfp4"
 
@@ -176,6 +175,23 @@ def test_experts_of_one_layer():
     assert size(EXPERTS) - found == attention + 8 * 3 * EXPERT
 
 
+def test_the_gate_of_experts_is_not_their_gate_projection():
+    four = {"quant_method": "awq", "bits": 4, "group_size": 128}
+    assert size(EXPERTS, **four, modules_to_not_convert=["gate"]) == size(EXPERTS, **four)
+    without = size(EXPERTS, **four, modules_to_not_convert=["experts"])
+    assert without == pytest.approx(size(EXPERTS, **four) + 2 * 8 * 3 * EXPERT * (2 - INT4), rel=1e-9)
+
+
+def test_names_of_what_another_layer_has_change_nothing():
+    dense = {**EXPERTS, "mlp_only_layers": [0]}
+    names = [
+        "model.layers.0.mlp.experts.3.up_proj",
+        "model.layers.1.mlp.gate",
+        "model.layers.0.input_layernorm",
+    ]
+    assert size(dense, **INTEGERS, ignore=names) == size(dense, **INTEGERS)
+
+
 def test_names_within_a_multimodal_checkpoint():
     names = ["model.language_model.layers.0.mlp.down_proj", "language_model.model.layers.1.mlp.down_proj"]
     plain = [f"model.layers.{layer}.mlp.down_proj" for layer in (0, 1)]
@@ -204,6 +220,7 @@ def test_names_within_a_multimodal_checkpoint():
         (TINY, {**GPTQ, "modules_in_block_to_quantize": [["self_attn.k_proj"]]}, "modules_in_block"),
         (TINY, {**AUTO_ROUND, "block_name_to_quantize": "model.visual.blocks"}, "block_name_to_quantize"),
         (TINY, {**AUTO_ROUND, "data_type": "nv_fp"}, "nv_fp"),
+        (TINY, {**AUTO_ROUND, "extra_config": {"mlp": {"data_type": "float"}}}, "16 bits only"),
         (TINY, {"quant_method": "modelopt", "quant_algo": "W4A8_AWQ"}, "W4A8_AWQ"),
         (TINY, {"quant_method": "modelopt", "quant_algo": "MIXED_PRECISION"}, "quantized_layers"),
     ],
