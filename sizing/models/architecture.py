@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil
 from typing import Literal
 
@@ -78,7 +78,7 @@ class Weight:
     ways: int | None = None
     expert: ExpertShape | None = None
     copied_in_16_bit: int = 0
-    modules: tuple[Module, ...] = ()
+    modules: tuple[Module, ...] = field(default=(), hash=False)
     held: Held | None = None
 
     def divided_by(self, tensor_parallel: int) -> int:

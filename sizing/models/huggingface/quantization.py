@@ -208,7 +208,8 @@ def _compressed_tensors(found: Fields) -> Scheme:
     if sparse is not None and sparse.text("format") not in (None, "dense"):
         raise ConfigError(f'{sparse.place}: format "{sparse.text("format")}" is not supported, dense is')
     groups = found.object("config_groups")
-    if groups is None or not groups.values:
+    weights = 0 if groups is None else sum(_object(groups, name).has("weights") for name in groups.values)
+    if groups is None or weights == 0:
         raise ConfigError(f"{found.place}: config_groups names no weights")
     all_linear: dict[Held, str] = {}
     overrides: list[Override] = []
@@ -220,6 +221,8 @@ def _compressed_tensors(found: Fields) -> Scheme:
         for text in named if named else ("Linear",):
             if text == "Linear":
                 all_linear[held] = name
+            elif not group.has("weights") and re.fullmatch(r"[A-Z]\w*", text):
+                continue  # caches and activations of a class, which are no weights
             elif "." not in text and "*" not in text and not text.startswith("re:") and text != "lm_head":
                 raise ConfigError(
                     f'{group.place}: targets has "{text}": of classes only Linear is known, and names of '
@@ -241,10 +244,10 @@ def _compressed_tensors(found: Fields) -> Scheme:
 
 
 def _group(group: Fields) -> Held:
-    """How the weights of one group are held."""
+    """How the weights of one group are held: in 16 bits if it is of activations alone."""
     weights = group.object("weights")
     if weights is None:
-        raise ConfigError(f"{group.place} names no weights: config_groups without them are not counted")
+        return IN_16_BIT
     bits, kind, size = weights.integer("num_bits"), weights.text("type"), _group_size(weights)
     if kind == "float" and bits == 4:
         precision: Precision = "mxfp4" if size == 32 else "nvfp4"

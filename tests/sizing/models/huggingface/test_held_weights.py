@@ -182,6 +182,14 @@ def test_the_gate_of_experts_is_not_their_gate_projection():
     assert without == pytest.approx(size(EXPERTS, **four) + 2 * 8 * 3 * EXPERT * (2 - INT4), rel=1e-9)
 
 
+def test_a_group_of_activations_holds_no_weights():
+    cache = {"targets": ["Qwen3Attention"], "weights": None, "input_activations": {"num_bits": 8}}
+    both = packed(group_0=group(4, "int", 128, "Linear"), group_1=cache)
+    assert size(TINY, **both) == size(TINY, **INTEGERS)
+    with pytest.raises(ConfigError, match="names no weights"):
+        size(TINY, **packed(group_0=cache))
+
+
 def test_names_of_what_another_layer_has_change_nothing():
     dense = {**EXPERTS, "mlp_only_layers": [0]}
     names = [
@@ -211,6 +219,7 @@ def test_names_within_a_multimodal_checkpoint():
         (TINY, packed(a=group(4, "int", 128, "Linear"), b=group(8, "int", 128, "Linear")), "a and b"),
         (TINY, packed(a=group(4, "int", 128, "Conv2d")), "Conv2d"),
         (TINY, packed(a=group(3, "int", 128, "Linear")), "3 bits"),
+        (TINY, packed(a=group(4, "int", 128, "Linear"), b={"targets": ["Linear"]}), "a and b"),
         (
             TINY,
             packed(a=group(4, "int", 128, "re:.*mlp.*"), b=group(8, "int", 128, "re:.*down_proj")),
