@@ -7,7 +7,7 @@ alpha is reading the weights that every step reads and launching the layers; exp
 experts, of which a step reads those that its tokens are sent to: k of E for one token, nearly all for many.
 beta is the arithmetic and the exchange between GPUs per token, gamma reading one token's keys and values,
 sequence what the host does for each request in a step. Without the last two terms in brackets it is the form
-of queue models fitted to vLLM (llm-d's workload variant autoscaler); the numbers are in data/timing.yaml,
+of queue models fitted to vLLM (llm-d's workload variant autoscaler); the numbers are in data/timing.json,
 written by local/engine/calibration.
 """
 
@@ -85,7 +85,7 @@ class StepTime:
 
 @dataclass(frozen=True)
 class MeasuredTiming:
-    """A row of data/timing.yaml: constants fitted to measurements.
+    """A row of data/timing.json: constants fitted to measurements.
 
     points: how many measurements. *_error: mean of |predicted - measured| / measured; held_out is for
     concurrencies that the fit did not see, None where there is one concurrency only.
@@ -140,7 +140,7 @@ class Roofline:
 
 @cache
 def measured_rows() -> Mapping[str, MeasuredTiming]:
-    return read_table(DATA / "timing.yaml", MeasuredTiming)
+    return read_table(DATA / "timing.json", MeasuredTiming)
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
@@ -177,9 +177,29 @@ def _model(row: ModelRow) -> Model:
     )
 
 
-MODELS: Mapping[str, Model] = {
-    name: _model(row) for name, row in read_table(DATA / "models.yaml", ModelRow).items()
-}
+class _Models(Mapping[str, Model]):
+    """Rows by name, each made into a model when it is asked for: a plan has two of thirty."""
+
+    def __init__(self, rows: Mapping[str, ModelRow]) -> None:
+        self._rows = rows
+        self._made: dict[str, Model] = {}
+
+    def __getitem__(self, name: str) -> Model:
+        if name not in self._made:
+            self._made[name] = _model(self._rows[name])
+        return self._made[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._rows
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+
+MODELS: Mapping[str, Model] = _Models(read_table(DATA / "models.yaml", ModelRow))
 
 
 def model(name: str) -> Model:

@@ -1,10 +1,11 @@
-"""`python -m local.engine.calibration fit TABLE` writes timing.yaml and roofline.yaml (sizing/capacity/data)
+"""`python -m local.engine.calibration fit TABLE` writes timing.json and roofline.yaml (sizing/capacity/data)
 from measured latencies; `check TABLE` prints how far what is shipped is from a table, and writes nothing."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import statistics
 import sys
 from collections.abc import Sequence
@@ -52,9 +53,11 @@ FEW_STREAMS, SHORT_PROMPT = 4, 2048
 """Up to which a time to first token is one prompt's and the time around it, not that of others: with eight
 streams some measurements send all at once."""
 
+COMMAND = "python -m local.engine.calibration fit <measured-latency.csv>"
+
 HEADER = """\
 # {what}
-# Written by `python -m local.engine.calibration fit <measured-latency.csv>`; do not edit.
+# Written by `{command}`; do not edit.
 """
 
 
@@ -106,7 +109,7 @@ def rounded(value: object) -> object:
 
 def write_yaml(path: Path, what: str, document: object) -> None:
     text = yaml.safe_dump(document, sort_keys=False, width=118)
-    path.write_text(HEADER.format(what=what) + text, encoding="utf-8")
+    path.write_text(HEADER.format(what=what, command=COMMAND) + text, encoding="utf-8")
 
 
 def fitted(measured: Measurements) -> tuple[Roofline, list[MeasuredTiming]]:
@@ -147,7 +150,8 @@ def fit_table(path: Path, console: Console) -> None:
         row.name: {key: rounded(value) for key, value in dataclasses.asdict(row).items() if key != "name"}
         for row in rows
     }
-    write_yaml(DATA / "timing.yaml", "Step time constants by configuration.", {"rows": table_rows})
+    document = {"written_by": COMMAND, "rows": table_rows}
+    (DATA / "timing.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     constants = {key: rounded(value) for key, value in dataclasses.asdict(roofline).items()}
     write_yaml(DATA / "roofline.yaml", "How much of the hardware's peak the measured rows reach.", constants)
 
