@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -125,7 +125,7 @@ def machines_in(cloud: Cloud, region: str) -> Mapping[str, Machine]:
     return MappingProxyType(
         {
             name: Machine(
-                **asdict(shape),
+                **vars(shape),
                 price_per_hour_usd=prices[name].on_demand_usd_per_hour,
                 spot_price_per_hour_usd=prices[name].spot_usd_per_hour,
                 region=region,
@@ -145,7 +145,7 @@ def system_machines_in(cloud: Cloud, region: str) -> Mapping[str, SystemMachine]
     return MappingProxyType(
         {
             name: SystemMachine(
-                **asdict(shape),
+                **vars(shape),
                 price_per_hour_usd=prices[name].on_demand_usd_per_hour,
                 region=region,
                 as_of=prices[name].as_of,

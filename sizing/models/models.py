@@ -149,12 +149,18 @@ class Model:
         Per layer 2 (key and value) x kv_heads x head_dim x bytes_per_value, or the latent vector's width.
         Layers that keep only a window or a recurrent state cost per sequence, not per token.
         """
-        return sum(
-            cache.width * bytes_per_value + cache.index_bytes
-            if isinstance(cache, LatentCache)
-            else cache.values_per_token(tensor_parallel=1) * bytes_per_value
-            for cache in self.architecture.grown
-        )
+        values, index_bytes = self._grown
+        return values * bytes_per_value + index_bytes
+
+    @cached_property
+    def _grown(self) -> tuple[int, int]:
+        """Values, and bytes of indexes, of one token in the caches that grow with it."""
+        caches = self.architecture.grown
+        latent = [cache for cache in caches if isinstance(cache, LatentCache)]
+        heads = [cache for cache in caches if not isinstance(cache, LatentCache)]
+        values = sum(cache.width for cache in latent)
+        values += sum(cache.values_per_token(tensor_parallel=1) for cache in heads)
+        return values, sum(cache.index_bytes for cache in latent)
 
     def _weights_gib(self, quantization: Quantization) -> float:
         return gpu_weights_gib(self.architecture, quantization, 1, whole(self.architecture))

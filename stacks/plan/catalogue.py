@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 from sizing.hardware.machines import (
     REFERENCE_REGIONS,
@@ -45,7 +45,7 @@ def catalogue(stack: Stack) -> Mapping[str, Machine]:
 
 def _priced(shape: MachineShape, override: PriceOverride) -> Machine:
     return Machine(
-        **asdict(shape),
+        **vars(shape),
         price_per_hour_usd=override.usd_per_hour,
         spot_price_per_hour_usd=override.spot_usd_per_hour,
         region=OVERRIDDEN,
@@ -95,7 +95,7 @@ def system_machine(name: str, stack: Stack) -> SystemMachine:
     for override in stack.price_overrides:
         if override.machine_type == name:
             return SystemMachine(
-                **asdict(shape),
+                **vars(shape),
                 price_per_hour_usd=override.usd_per_hour,
                 region=OVERRIDDEN,
                 as_of=override.as_of,
